@@ -1,0 +1,97 @@
+"""A trace that has read untrusted content and sensitive data sends something out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from detectors.base import Detector, Seen, shown
+from detectors.facts import Facts
+from detectors.flow import host_key, word_key
+from detectors.state import FlowState, Reading, RunState, TraceState
+from detectors.traits import words_of
+from detectors.words import host_of, strings_in, words
+from schemas.finding import Evidence, Finding
+from schemas.message import Severity
+
+DESTINATION_KEYS: Final = frozenset(
+    "to recipient recipients address email url uri link href host domain endpoint channel user users participant "
+    "participants cc bcc account iban phone webhook target destination receiver server bucket repo repository".split()
+)
+SHORT: Final = 512
+"""A longer argument is content, not an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where something is sent, and who brought that into the trace."""
+
+    text: str
+    named: bool
+    """A user or operator said it."""
+    introduced: bool
+    """Untrusted content said it, and nobody trusted did."""
+
+
+class TaintedEgress(Detector):
+    """The lethal trifecta, complete: untrusted content, sensitive data, and a way out, in one trace.
+
+    How sure it is depends on who named the destination: high where only untrusted content did, low where the user did.
+    """
+
+    name: ClassVar[str] = "tainted_egress"
+    title: ClassVar[str] = "Sensitive data may leave on a stranger's word"
+    severity: ClassVar[Severity] = "high"
+    impact: ClassVar[float] = 0.9
+    tags: ClassVar[tuple[str, ...]] = ("owasp.asi01", "owasp.asi02", "atlas.aml.t0051.001", "atlas.aml.t0086")
+    blind_spots: ClassVar[str] = "Data that leaves through a tool without the trait egress, or in another trace."
+
+    def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
+        """Judge a `tool_call` whose tool has the trait `egress`."""
+        flow = trace.flow
+        if seen.step.kind != "tool_call" or "egress" not in seen.traits or not (flow.untrusted and flow.sensitive):
+            return ()
+        places = list(destinations(seen, flow))
+        confidence, severity, why = _weigh(places)
+        tool = shown(seen.step.tool)
+        reason = f"{tool} sends something out of a trace that {flow.untrusted[0].what} and {flow.sensitive[0].what}; {why}"
+        evidence = [_evidence(flow.untrusted[0]), _evidence(flow.sensitive[0])]
+        return (self.finding(seen, reason, confidence=confidence, severity=severity, evidence=evidence),)
+
+
+def _weigh(places: Sequence[Destination]) -> tuple[float, Severity, str]:
+    introduced = [place for place in places if place.introduced]
+    if introduced:
+        return 0.9, "high", f"only untrusted content named {shown(introduced[0].text)}"
+    if places and all(place.named for place in places):
+        return 0.2, "low", "the user named every destination"
+    unknown = next((place for place in places if not place.named), None)
+    if unknown is None:
+        return 0.4, "medium", "it names no destination that could be checked"
+    return 0.6, "high", f"nobody in the trace named {shown(unknown.text)}"
+
+
+def _evidence(reading: Reading) -> Evidence:
+    return Evidence(step_id=reading.step_id, seq=reading.seq, role=reading.what)
+
+
+def destinations(seen: Seen, flow: FlowState) -> Iterator[Destination]:
+    """Yield where the call would send something, judged by who said so."""
+    for path, text in strings_in(seen.step.arguments or {}):
+        if len(text) > SHORT:
+            continue
+        key = path.rpartition(".")[2]
+        found = list(words(text))
+        if DESTINATION_KEYS.isdisjoint(words_of(key)):
+            found = [word for word in found if host_of(word)]
+        if found:
+            named = all(_said(word, flow.trusted_words) for word in found)
+            foreign = any(_said(word, flow.untrusted_words) and not _said(word, flow.trusted_words) for word in found)
+            yield Destination(text, named, foreign)
+
+
+def _said(word: str, by: set[int]) -> bool:
+    """Tell whether a word was said: as it stands, or, for a link, by its host."""
+    if word_key(word) in by:
+        return True
+    host = host_of(word)
+    return bool(host) and "@" not in word and host_key(host) in by

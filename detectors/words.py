@@ -1,0 +1,73 @@
+"""Words as the flow detectors compare them: folded, cut at punctuation that addresses do not contain, as 64-bit digests."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+MIN_WORD: Final = 3
+_EDGE: Final = ".-_/:@+'"
+_KEEP: Final = frozenset("@._-+/:%#=&?~")
+
+
+class _Spaces(dict[int, int | str]):
+    """A table for `str.translate` that turns whatever cannot stand in an address into a space, learned as met."""
+
+    def __missing__(self, code: int) -> int | str:
+        letter = chr(code)
+        answer: int | str = code if letter.isalnum() or letter in _KEEP else " "
+        if len(self) < 65536:  # noqa: PLR2004 - the basic plane is enough to remember
+            self[code] = answer
+        return answer
+
+
+_spaces = _Spaces()
+
+
+def digest64(data: bytes) -> int:
+    """Return a 64-bit digest."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def words(text: str) -> Iterator[str]:
+    """Yield the words of a text, folded: addresses, links and identifiers whole, punctuation at their ends dropped.
+
+    >>> list(words("Mail Bob <bob@example.com>, see https://example.com/a?b=1."))
+    ['mail', 'bob', 'bob@example.com', 'see', 'https://example.com/a?b=1']
+    """
+    for word in text.casefold().translate(_spaces).split():
+        trimmed = word.strip(_EDGE)
+        if len(trimmed) >= MIN_WORD:
+            yield trimmed
+
+
+def host_of(word: str) -> str:
+    """Return the host of a link or an address, without `www.`; "" where the word has none.
+
+    >>> host_of("https://www.example.com:8080/a"), host_of("bob@example.com"), host_of("hello")
+    ('example.com', 'example.com', '')
+    """
+    rest = word.split("://", 1)[-1] if "://" in word else word
+    host = rest.split("/", 1)[0].split("?", 1)[0].rsplit("@", 1)[-1].split(":", 1)[0]
+    host = host.removeprefix("www.").strip(".")
+    return host if "." in host and not host.replace(".", "").isdigit() else host if _is_ipv4(host) else ""
+
+
+def _is_ipv4(host: str) -> bool:
+    parts = host.split(".")
+    return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)  # noqa: PLR2004
+
+
+def strings_in(value: Any, path: str = "arguments", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield (path, text) for every string and number inside a JSON value, as deep as a call may nest (32)."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, bool) or value is None or depth >= 32:  # noqa: PLR2004
+        return
+    elif isinstance(value, int | float):
+        yield path, str(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from strings_in(item, f"{path}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings_in(item, path, depth + 1)

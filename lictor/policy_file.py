@@ -1,0 +1,180 @@
+"""Policies as people write them: YAML in layers, turned into what agents and workers are sent."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import BadPolicy
+from schemas.policy import ANY_AGENT, AgentMode, AgentPolicy, Budgets, Clearance, Grant, Layer, Trait
+from schemas.rules import Bounds, Clocks, Row, RuleBook, Safety
+
+POLICIES: Final = Path(__file__).resolve().parents[1] / "policies"
+_IN_WHEEL: Final = Path(__file__).resolve().parent / "_app" / "policies"
+
+
+class Strict(BaseModel):
+    """A part of the file: a misspelt key is an error, not a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class LayerFile(Strict):
+    """What every layer may say."""
+
+    grants: tuple[Grant, ...] = ()
+    budgets: Budgets = Budgets()
+    traits: dict[str, tuple[Trait, ...]] = Field(default_factory=dict)
+    trusted_tools: tuple[str, ...] = ()
+
+
+class AgentFile(LayerFile):
+    """One agent."""
+
+    team: str = ""
+    owner: str = ""
+    criticality: str = "normal"
+    mode: AgentMode | None = None
+    clearance: Clearance | None = None
+    cold_start_deny: tuple[Trait, ...] | None = None
+
+
+class DefaultsFile(Strict):
+    """What holds where an agent says nothing."""
+
+    mode: AgentMode = "observe"
+    clearance: Clearance = Clearance()
+    cold_start_deny: tuple[Trait, ...] = ("irreversible", "egress", "spends")
+
+
+class PolicyFile(Strict):
+    """The whole file."""
+
+    version: int = Field(ge=1)
+    defaults: DefaultsFile = DefaultsFile()
+    identity: str = "observe"
+    org: LayerFile = LayerFile()
+    teams: dict[str, LayerFile] = Field(default_factory=dict)
+    agents: dict[str, AgentFile] = Field(default_factory=dict)
+    autonomy: tuple[Row, ...] | None = None
+    safety: Safety | None = None
+    clocks: Clocks = Clocks()
+    bounds: Bounds = Bounds()
+    stop_grace_ms: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What a policy file comes to: one policy an agent (and one for any other), and the workers' rule book."""
+
+    agents: tuple[AgentPolicy, ...]
+    rules: RuleBook
+
+    def of(self, agent_id: str) -> AgentPolicy:
+        """Return an agent's policy."""
+        named = {policy.agent_id: policy for policy in self.agents}
+        return named.get(agent_id) or named[ANY_AGENT]
+
+
+def load_policies(path: Path | None = None, *, issued_us: int | None = None) -> Policies:
+    """Read a policy file; None reads the default one. Raises `BadPolicy` with the file, the place and what is wrong."""
+    base = _read(folder() / "default.yml")
+    found = _read(path) if path is not None else base
+    now_us = int(time.time() * 1e6) if issued_us is None else issued_us
+    unknown = sorted({agent.team for agent in found.agents.values() if agent.team} - set(found.teams))
+    if unknown:
+        raise BadPolicy(f"team {unknown[0]!r} is named by an agent but not defined under `teams`", where=str(path))
+    agents = [_agent_policy(agent_id, agent, found, now_us) for agent_id, agent in sorted(found.agents.items())]
+    anybody = _agent_policy(ANY_AGENT, AgentFile(), found, now_us).model_copy(update={"registered": False})
+    rules = RuleBook(
+        version=found.version,
+        issued_us=now_us,
+        identity=found.identity,  # type: ignore[arg-type]  # checked when the file was read
+        autonomy=found.autonomy if found.autonomy is not None else base.autonomy or (),
+        safety=found.safety or base.safety or Safety(),
+        clocks=found.clocks,
+        bounds=found.bounds,
+        stop_grace_ms=found.stop_grace_ms,
+    )
+    return Policies((*agents, anybody), rules)
+
+
+def folder() -> Path:
+    """Return the folder of the policies that came with Lictor."""
+    return _IN_WHEEL if _IN_WHEEL.is_dir() else POLICIES
+
+
+def words() -> dict[str, tuple[Trait, ...]]:
+    """Return what a tool's name says of it: word → traits."""
+    groups: Mapping[str, Mapping[str, Any]] = yaml.safe_load((folder() / "words.yml").read_text(encoding="utf-8"))
+    return {str(word): tuple(group["traits"]) for group in groups.values() for word in group["words"]}
+
+
+def _agent_policy(agent_id: str, agent: AgentFile, found: PolicyFile, now_us: int) -> AgentPolicy:
+    """Put an agent's layers together. A lower layer only narrows: budgets take the lower bound, every layer must grant."""
+    team = found.teams.get(agent.team, LayerFile())
+    layers = (("org", found.org), (f"team {agent.team}", team), (f"agent {agent_id}", agent))
+    budgets = _narrowest([layer.budgets for _, layer in layers])
+    traits = {glob: traits for _, layer in layers for glob, traits in layer.traits.items()}
+    return AgentPolicy(
+        agent_id=agent_id,
+        version=found.version,
+        issued_us=now_us,
+        owner=agent.owner,
+        team=agent.team,
+        criticality=agent.criticality,  # type: ignore[arg-type]  # checked by the model
+        mode=agent.mode or found.defaults.mode,
+        layers=tuple(Layer(name=name, grants=layer.grants) for name, layer in layers if layer.grants),
+        traits=traits,
+        words=words(),
+        trusted_tools=tuple(glob for _, layer in layers for glob in layer.trusted_tools),
+        budgets=budgets,
+        clearance=agent.clearance or found.defaults.clearance,
+        cold_start_deny=agent.cold_start_deny if agent.cold_start_deny is not None else found.defaults.cold_start_deny,
+    )
+
+
+def _narrowest(budgets: list[Budgets]) -> Budgets:
+    bounds: dict[str, float] = {}
+    for budget in budgets:
+        for name, bound in budget.model_dump(exclude_none=True).items():
+            bounds[name] = min(bound, bounds.get(name, bound))
+    return Budgets.model_validate(bounds)
+
+
+def _read(path: Path) -> PolicyFile:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadPolicy(f"cannot read the policy: {error.strerror}", where=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadPolicy(f"not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+    if not isinstance(data, dict):
+        raise BadPolicy("the policy must be a mapping with `version:`", where=str(path))
+    try:
+        found = PolicyFile.model_validate(data, extra="forbid")  # also inside grants, whose wire form ignores new fields
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadPolicy(f"{place}: {first['msg']}", where=str(path)) from None
+    _check_grants(found, path)
+    return found
+
+
+def _check_grants(found: PolicyFile, path: Path) -> None:
+    layers = [("org", found.org), *found.teams.items(), *found.agents.items()]
+    for name, layer in layers:
+        seen: set[str] = set()
+        for grant in layer.grants:
+            place = f"{name}: grant {grant.id!r}"
+            if sum(map(bool, (grant.tools, grant.models, grant.agents))) != 1:
+                raise BadPolicy(f"{place} must name tools, models or agents, and only one of these", where=str(path))
+            if grant.id in seen:
+                raise BadPolicy(f"{place} is defined twice", where=str(path))
+            seen.add(grant.id)
+    if found.identity not in ("observe", "require"):
+        raise BadPolicy(f"identity: must be observe or require, not {found.identity!r}", where=str(path))

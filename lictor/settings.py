@@ -1,0 +1,128 @@
+"""Settings: read once from the environment, frozen. An unknown `LICTOR_*` name is refused: it is a misspelt one."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.errors import BadSettings
+from streams.topics import DEFAULT_NAMESPACE, Topics
+
+# Names that the SDK, the supervisor and the examples read; they may stand in the same environment.
+_OTHERS: Final = frozenset(
+    {
+        "LICTOR_AGENT_KEY",
+        "LICTOR_MODE",
+        "LICTOR_ROOT_KEY",
+        "LICTOR_SPOOL",
+        "LICTOR_SUPERVISOR",
+        "LICTOR_SUPERVISOR_KEY",
+    }
+)
+_KAFKA_CLIENT: Final = {
+    "LICTOR_KAFKA_SECURITY_PROTOCOL": "security_protocol",
+    "LICTOR_KAFKA_SASL_MECHANISM": "sasl_mechanism",
+    "LICTOR_KAFKA_SASL_USERNAME": "sasl_plain_username",
+    "LICTOR_KAFKA_SASL_PASSWORD": "sasl_plain_password",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where everything is. Empty addresses mean the embedded parts that `lictor up` runs on this machine."""
+
+    home: Path
+    """Data folder: Kafka's log, the history, keys, `run.json` of a running `lictor up`."""
+    kafka: str = ""
+    """Bootstrap address, `host:port`."""
+    clickhouse: str = ""
+    """`clickhouse://user:password@host:port/` of a server; empty for the embedded engine."""
+    namespace: str = DEFAULT_NAMESPACE
+    partitions: int = 4
+    detect_workers: int = 1
+    policy: Path | None = None
+    keys: Path | None = None
+    sql_port: int = 0
+    """Of the embedded SQL endpoint; 0 chooses a free one."""
+    kafka_client: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment. Raises `BadSettings` for an unknown name or a value that cannot be used."""
+        env = os.environ if env is None else env
+        known = {f"LICTOR_{name}" for name in _FIELDS} | _OTHERS | set(_KAFKA_CLIENT) | {"LICTOR_KAFKA_SSL_CAFILE"}
+        unknown = sorted(name for name in env if name.startswith("LICTOR_") and name not in known)
+        if unknown:
+            raise BadSettings(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
+        return cls(
+            home=Path(env.get("LICTOR_HOME") or _default_home(env)).expanduser().resolve(),
+            kafka=env.get("LICTOR_KAFKA", ""),
+            clickhouse=env.get("LICTOR_CLICKHOUSE", ""),
+            namespace=env.get("LICTOR_NAMESPACE") or DEFAULT_NAMESPACE,
+            partitions=_number(env, "LICTOR_PARTITIONS", 4, 1, 1024),
+            detect_workers=_number(env, "LICTOR_DETECT_WORKERS", 1, 1, 64),
+            policy=_path(env, "LICTOR_POLICY"),
+            keys=_path(env, "LICTOR_KEYS"),
+            sql_port=_number(env, "LICTOR_SQL_PORT", 0, 0, 65535),
+            kafka_client=_client(env),
+        )
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this Lictor's namespace."""
+        return Topics(self.namespace)
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where keys are."""
+        return self.keys or self.home / "keys"
+
+    def running(self) -> dict[str, Any]:
+        """Return what a running `lictor up` of this data folder says of itself; empty if none runs."""
+        try:
+            found: dict[str, Any] = json.loads((self.home / "run.json").read_text(encoding="utf-8"))
+            os.kill(int(found["pid"]), 0)
+        except (OSError, ValueError, KeyError):
+            return {}
+        return found
+
+
+_FIELDS: Final = (
+    "HOME",
+    "KAFKA",
+    "CLICKHOUSE",
+    "NAMESPACE",
+    "PARTITIONS",
+    "DETECT_WORKERS",
+    "POLICY",
+    "KEYS",
+    "SQL_PORT",
+)
+
+
+def _default_home(env: Mapping[str, str]) -> str:
+    return str(Path(env.get("XDG_DATA_HOME") or "~/.local/share") / "lictor")
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]).expanduser().resolve() if env.get(name) else None
+
+
+def _number(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise BadSettings(f"{name} must be a whole number from {least} to {most}, not {text!r}")
+    return int(text)
+
+
+def _client(env: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: env[key] for key, name in _KAFKA_CLIENT.items() if env.get(key)}
+    if "SSL" in found.get("security_protocol", ""):
+        from aiokafka.helpers import create_ssl_context  # noqa: PLC0415 - only where TLS is used
+
+        found["ssl_context"] = create_ssl_context(cafile=env.get("LICTOR_KAFKA_SSL_CAFILE") or None)
+    return found

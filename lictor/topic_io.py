@@ -1,0 +1,79 @@
+"""Reading topics to their present end, and publishing a few records: what command-line verbs need of Kafka."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from schemas.errors import KafkaUnavailable
+from streams.lane import LaneSettings, producer_for
+from streams.records import Output, Record
+from streams.sender import Sender
+from streams.topics import MAX_RECORD_BYTES, Topic
+
+
+@asynccontextmanager
+async def consumer(bootstrap: str, topics: Iterable[Topic], client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+    """Yield a consumer of all partitions, without a group. Raises `KafkaUnavailable`."""
+    found = AIOKafkaConsumer(
+        *[topic.name for topic in topics],
+        bootstrap_servers=bootstrap,
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        **client,
+    )
+    try:
+        await found.start()
+    except UnknownTopicOrPartitionError:
+        await found.stop()
+        raise KafkaUnavailable(f"{bootstrap} has no Lictor topics; `lictor up` makes them") from None
+    except (KafkaError, OSError) as error:
+        await found.stop()
+        raise KafkaUnavailable(f"no Kafka answers at {bootstrap}: {error}") from None
+    try:
+        yield found
+    finally:
+        await found.stop()
+
+
+async def read_all(bootstrap: str, topics: Sequence[Topic], client: Mapping[str, Any]) -> list[Record]:
+    """Return every record that is there now, partition by partition in order."""
+    records: list[Record] = []
+    async with consumer(bootstrap, topics, client) as source:
+        places = source.assignment()
+        ends: dict[TopicPartition, int] = await source.end_offsets(places)
+        for place, offset in (await source.beginning_offsets(places)).items():
+            source.seek(place, offset)
+        for place in sorted(places):
+            while await source.position(place) < ends[place]:
+                records.extend((await source.getmany(place, timeout_ms=200)).get(place, []))
+    return records
+
+
+async def end_offsets(bootstrap: str, topics: Sequence[Topic], client: Mapping[str, Any]) -> dict[TopicPartition, int]:
+    """Return the end offset of each partition."""
+    async with consumer(bootstrap, topics, client) as source:
+        found: dict[TopicPartition, int] = await source.end_offsets(source.assignment())
+        return found
+
+
+@asynccontextmanager
+async def sender(bootstrap: str, client: Mapping[str, Any]) -> AsyncIterator[Sender]:
+    """Yield a sender whose `send` returns once everything is acknowledged. Raises `KafkaUnavailable`."""
+    producer = producer_for(LaneSettings(bootstrap, "", "", client=client))
+    try:
+        await producer.start()
+    except (KafkaError, OSError) as error:
+        await producer.stop()
+        raise KafkaUnavailable(f"no Kafka answers at {bootstrap}: {error}") from None
+    try:
+        yield Sender(producer)
+    finally:
+        await producer.stop()
+
+
+async def publish(bootstrap: str, outputs: Sequence[Output], client: Mapping[str, Any]) -> None:
+    """Publish a few records and wait until they are acknowledged."""
+    async with sender(bootstrap, client) as out:
+        await out.send(outputs)

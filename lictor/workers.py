@@ -1,0 +1,135 @@
+"""One process, one role: the entry points of `lictor worker detect | respond | archive`."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from lictor import topic_io
+from lictor.keys import Keys
+from lictor.settings import Settings
+from lictor.sql_http import SqlEndpoint
+from storage.store import wait_until_open
+from streams.archive import Archive
+from streams.broadcast import Follower
+from streams.detect import Detect
+from streams.knowledge import Knowledge
+from streams.lane import Lane, LaneSettings, Stream
+from streams.respond import Respond
+from streams.topics import Topic
+
+ROLES: Final = ("detect", "respond", "archive")
+STORE_TIMEOUT_S: Final = 60.0
+log = logging.getLogger("lictor.workers")
+
+
+def run(role: str, settings: Settings) -> None:
+    """Run one role until SIGTERM or SIGINT. Raises `LictorError`."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    asyncio.run({"detect": detect, "respond": respond, "archive": archive}[role](settings))
+
+
+async def detect(settings: Settings) -> None:
+    """steps → findings. The only role that holds the marks' master key."""
+    keys = Keys(settings.keys_folder)
+    know = Knowledge(settings.topics, keys.keyring(), master=keys.master())
+    topics = settings.topics
+    followed = [topics.policies, topics.rules, topics.containment, topics.receipts, topics.liveness]
+    offsets = await topic_io.end_offsets(settings.kafka, [topics.steps], settings.kafka_client)
+    stream = Detect(know, keys.signer("detect"), instance(), len(offsets))
+    async with following(settings, know, followed) as follower:
+        await run_lane(stream, settings, follower)
+
+
+async def respond(settings: Settings) -> None:
+    """findings → decisions and commands."""
+    keys = Keys(settings.keys_folder)
+    know = Knowledge(settings.topics, keys.keyring())
+    topics = settings.topics
+    stream = Respond(know, keys.signer("respond"), instance())
+    async with following(settings, know, [topics.policies, topics.rules, topics.containment]) as follower:
+        await run_lane(stream, settings, follower)
+
+
+async def archive(settings: Settings) -> None:
+    """Every topic → ClickHouse. Holds no key. With the embedded engine it also serves SQL over HTTP."""
+    embedded = not settings.clickhouse
+    folder = settings.home / "history"
+    if embedded:
+        folder.mkdir(parents=True, exist_ok=True)
+    dsn = settings.clickhouse or f"chdb://{folder}"
+    store = await asyncio.to_thread(wait_until_open, dsn, STORE_TIMEOUT_S)
+    await asyncio.to_thread(store.migrate)
+    endpoint = SqlEndpoint(folder, settings.sql_port) if embedded else None
+    try:
+        if endpoint is not None:
+            endpoint.start()
+        await run_lane(Archive(settings.topics, store, instance()), settings, None, sql=endpoint.address if endpoint else "")
+    finally:
+        if endpoint is not None:
+            endpoint.stop()
+        await asyncio.to_thread(store.close)
+
+
+@asynccontextmanager
+async def following(settings: Settings, know: Knowledge, topics: Sequence[Topic]) -> AsyncIterator[Follower]:
+    """Read what every worker must know to its present end, then keep following it."""
+    follower = Follower(settings.kafka, topics, know.apply, settings.kafka_client)
+    try:
+        await follower.start(int(time.time() * 1000))
+        yield follower
+    finally:
+        await follower.stop()
+
+
+def lane_settings(stream: str, settings: Settings, **more: Any) -> LaneSettings:
+    """Return the lane settings of one stream."""
+    return LaneSettings(
+        bootstrap=settings.kafka,
+        checkpoint_topic=settings.topics.checkpoints.name,
+        group=f"{settings.namespace}.{stream}",
+        client=settings.kafka_client,
+        **{"max_records": 20_000 if stream == "archive" else 2_000, **more},
+    )
+
+
+async def run_lane(stream: Stream, settings: Settings, follower: Follower | None, **said: str) -> None:
+    """Run a stream until a signal; end at once, with its error, if what it follows cannot be followed any more."""
+    lane = Lane(stream, lane_settings(stream.name, settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lane.stopping.set)
+    running = asyncio.create_task(lane.run())
+    telling = asyncio.create_task(_tell_ready(lane, stream.name, said))
+    watched = [running]
+    if follower is not None:
+        watched.append(asyncio.create_task(follower.ended()))
+    done, pending = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+    lane.stopping.set()
+    telling.cancel()
+    for task in pending:
+        if task is not running:
+            task.cancel()
+    await asyncio.gather(running, return_exceptions=running not in done)
+    for finished in done:
+        finished.result()
+
+
+async def _tell_ready(lane: Lane, name: str, said: dict[str, str]) -> None:
+    """Tell whoever started us, in one line on stdout, once partitions are ours."""
+    await lane.ready.wait()
+    print(json.dumps({"ready": name, "pid": os.getpid(), **said}), flush=True)  # noqa: T201
+
+
+def instance() -> str:
+    """Return a name for this process, unique among its kind."""
+    return f"{socket.gethostname()[:48]}-{os.getpid()}"
+

@@ -1,0 +1,225 @@
+"""What the agent has been told and believes: policy, containment, commands, who is alive.
+
+Everything is checked here before it counts: signature, the signer's role, expiry, epoch, and whether it was obeyed
+before. What is refused is counted by reason and changes nothing.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from lictor_agent.gate import Compiled
+from lictor_agent.link import Heard
+from lictor_agent.orders import Command, Containment, Order, read_command, read_containment, read_liveness
+from lictor_agent.policy import ANY_AGENT, Policy, read_policy
+from lictor_agent.seal import TYPE, Key, Keyring, Refused, header
+from lictor_agent.settings import AgentSettings
+
+log = logging.getLogger("lictor_agent")
+
+ALIVE_S: Final = 5.0
+_SEEN: Final = 10_000
+_ENDED: Final = 256
+KEY_LIST: Final = "keys"
+
+
+class Obeys(Protocol):
+    """A run, as far as orders go."""
+
+    run_id: str
+
+    def obey(self, action: str, command_id: str, reason: str, step_id: str) -> None:
+        """Carry out `stop`, `pause` or `resume`."""
+
+
+class Control:
+    """Thread-safe: the link's thread tells it, the agent's threads ask it."""
+
+    def __init__(self, settings: AgentSettings, agent_id: str) -> None:
+        self.agent_id = agent_id
+        self.counters: Counter[str] = Counter()
+        self.policy: Compiled | None = None
+        self.epoch = 0
+        self.orders: dict[str, Order] = {}
+        self._keyring = Keyring(settings.root_key) if settings.root_key else None
+        self._topic = settings.namespace
+        self._lock = threading.RLock()
+        self._runs: dict[str, Obeys] = {}
+        self._ended: OrderedDict[str, Obeys] = OrderedDict()
+        """Runs that ended lately in this process: a stop that comes late is still answered."""
+        self._obeyed: OrderedDict[str, None] = OrderedDict()
+        self._waiting: dict[str, Callable[[Command], None]] = {}
+        self._unbelieved: dict[tuple[str, str], Heard] = {}
+        self._heard: dict[str, float] = {}
+
+    def hear(self, record: Heard) -> None:
+        """Take one record. Never raises."""
+        name = record.topic.rpartition(".")[2]
+        try:
+            with self._lock:
+                self._take(name, record)
+        except Refused as refused:
+            self._count(name, record, str(refused.args[0]))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._count(name, record, "unreadable")
+
+    def _count(self, name: str, record: Heard, why: str) -> None:
+        self.counters[f"refused_{why}"] += 1
+        log.warning("a record on %s was refused: %s", record.topic, why)
+        if why in ("unknown_key", "unsigned") and name in ("policies", "containment"):
+            self._unbelieved[name, record.key] = record
+
+    def _take(self, name: str, record: Heard) -> None:
+        if name == "policies":
+            self._take_policy(record)
+        elif name == "containment" and record.key == self.agent_id:
+            self._check(record, "containment")
+            self._take_containment(read_containment(record.value))
+        elif name == "commands" and record.key == self.agent_id:
+            self._take_command(record)
+        elif name == "liveness":
+            word = read_liveness(record.value)
+            if word.component in ("detect", "respond"):
+                self._check(record, "liveness")
+                self._heard[word.component] = time.monotonic()
+
+    def _check(self, record: Heard, kind: str) -> Key:
+        if self._keyring is None:
+            raise Refused("no_root_key")
+        now_us = int(time.time() * 1e6)
+        return self._keyring.check(record.topic, record.key, kind, record.headers, record.value, now_us)
+
+    def _take_policy(self, record: Heard) -> None:
+        if record.key == KEY_LIST:
+            if self._keyring is None:
+                raise Refused("no_root_key")
+            self._keyring.load(record.topic, record.key, record.headers, record.value)
+            again, self._unbelieved = self._unbelieved, {}
+            for earlier in again.values():
+                self.hear(earlier)
+            return
+        if record.key not in (self.agent_id, ANY_AGENT):
+            return
+        self._check(record, "policy")
+        policy = read_policy(record.value)
+        if policy.agent_id == record.key:
+            self._put_in_force(policy)
+
+    def _put_in_force(self, policy: Policy) -> None:
+        """The agent's own policy beats the one for any agent; of each, a newer version an older one."""
+        known = self.policy.policy if self.policy else None
+        if known is not None:
+            own, known_own = policy.agent_id != ANY_AGENT, known.agent_id != ANY_AGENT
+            if known_own and not own:
+                return
+            if own == known_own and policy.version <= known.version:
+                return
+        self.policy = Compiled(policy)
+
+    def _take_containment(self, found: Containment) -> None:
+        if found.agent_id != self.agent_id or found.epoch < self.epoch:
+            self.counters["refused_old_epoch"] += 1
+            return
+        self.epoch = found.epoch
+        before, self.orders = self.orders, {order.command_id: order for order in found.orders}
+        for order in found.orders:
+            if order.action in ("stop", "pause"):
+                self._obey(order.action, order.run_id, order.command_id, order.reason, "")
+        for order in before.values():
+            if order.action == "pause" and order.command_id not in self.orders:
+                self._obey("resume", order.run_id, f"{order.command_id}:lifted:{found.epoch}", "lifted", "")
+
+    def _take_command(self, record: Heard) -> None:
+        kind = (header(record.headers, TYPE) or b"").decode("ascii", "replace")
+        if kind not in ("command", "clearance"):
+            raise Refused("unsigned")
+        signer = self._check(record, kind)
+        command = read_command(record.value)
+        self._must_hold(command, kind, signer)
+        if kind == "clearance":
+            waiting = self._waiting.get(command.target.step_id)
+            if waiting is not None:
+                waiting(command)
+            return
+        if command.epoch < self.epoch:
+            raise Refused("old_epoch")
+        self.epoch = command.epoch
+        target = command.target
+        self._obey(command.action, target.run_id, command.command_id, command.reason, target.step_id)
+
+    def _must_hold(self, command: Command, kind: str, signer: Key) -> None:
+        if command.target.agent_id != self.agent_id:
+            raise Refused("other_agent")
+        if command.expires_us < int(time.time() * 1e6):
+            raise Refused("expired")
+        if (kind == "clearance") != (command.action == "clearance"):
+            raise Refused("wrong_role")
+        needed = {"stop": "stop", "pause": "pause", "resume": "pause"}.get(command.action, "")
+        if signer.role == "person" and needed not in signer.may:
+            raise Refused("wrong_role")
+
+    def _obey(self, action: str, run_id: str, command_id: str, reason: str, step_id: str) -> None:
+        """Carry out an order once per id. What names no run of this process is somebody else's."""
+        run = self._runs.get(run_id) or self._ended.get(run_id)
+        if run is None or action not in ("stop", "pause", "resume"):
+            return
+        if command_id in self._obeyed:
+            self.counters["replayed"] += 1
+            return
+        self._obeyed[command_id] = None
+        if len(self._obeyed) > _SEEN:
+            self._obeyed.popitem(last=False)
+        self.counters[f"obeyed_{action}"] += 1
+        run.obey(action, command_id, reason, step_id)
+
+    def add(self, run: Obeys) -> None:
+        """Let a run hear orders, those that stand already among them."""
+        with self._lock:
+            self._runs[run.run_id] = run
+            for order in list(self.orders.values()):
+                if order.run_id == run.run_id:
+                    self._obey(order.action, order.run_id, order.command_id, order.reason, "")
+
+    def remove(self, run: Obeys) -> None:
+        """A run has ended."""
+        with self._lock:
+            self._runs.pop(run.run_id, None)
+            self._ended[run.run_id] = run
+            if len(self._ended) > _ENDED:
+                self._ended.popitem(last=False)
+
+    def denied(self, tool: str, traits: frozenset[str]) -> Order | None:
+        """Return the standing order against the whole agent that refuses this call, if any."""
+        for order in list(self.orders.values()):
+            if order.expires_us and order.expires_us < int(time.time() * 1e6):
+                continue
+            if order.action in ("quarantine", "revoke"):
+                return order
+            if order.action == "deny" and order.arguments.get("tool", tool) == tool:
+                return order
+            if order.action == "read_only" and traits & _WRITES:
+                return order
+        return None
+
+    def expect(self, step_id: str, answer: Callable[[Command], None]) -> None:
+        """Have the clearance of a step handed over when it comes."""
+        with self._lock:
+            self._waiting[step_id] = answer
+
+    def forget(self, step_id: str) -> None:
+        """Nobody waits for this clearance any more; a late one is void."""
+        with contextlib.suppress(KeyError), self._lock:
+            del self._waiting[step_id]
+
+    def alive(self, component: str) -> bool:
+        """Tell whether a component has been heard of lately."""
+        return time.monotonic() - self._heard.get(component, -1e9) < ALIVE_S
+
+
+_WRITES: Final = frozenset({"mutates", "spends", "egress", "executes_code", "grants_access", "irreversible"})

@@ -1,0 +1,346 @@
+"""The link to Kafka: a thread of its own that publishes in the background and listens for what the agent is told.
+
+The agent's threads only append to a queue. Records are published in order; one whose publishing failed is published
+again before anything newer of its kind, and says so (`lictor-again`), so that the history can keep it once.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from lictor_agent.seal import AGAIN
+from lictor_agent.settings import AgentSettings
+from lictor_agent.spool import Leftover, Spool, Spooled, SpoolFull, leftovers
+
+log = logging.getLogger("lictor_agent")
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+MAX_QUEUED: Final = 100_000
+RETRY_S: Final = 0.5
+ACK_PATIENCE_S: Final = 1.0
+"""How long a write-ahead waits for the broker before it turns to the disk."""
+MAX_BATCH: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One record on its way. `acked` resolves when the broker has it."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    acked: "concurrent.futures.Future[None] | None" = None
+    again: bool = False
+
+    def spooled(self) -> Spooled:
+        """Return the record as it is kept on disk."""
+        return Spooled(self.topic, self.key, self.value, self.headers)
+
+
+@dataclass(slots=True)
+class Heard:
+    """A record of a topic the agent listens to."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    time_us: int
+
+
+@dataclass(slots=True)
+class Link:
+    """Publishes and listens. `ready` is set once everything that stands has been read."""
+
+    settings: AgentSettings
+    agent_id: str
+    hear: Callable[[Heard], None]
+    ready: threading.Event = field(default_factory=threading.Event)
+    counters: Counter[str] = field(default_factory=Counter)
+    online: bool = False
+    closing: bool = False
+    _queue: deque[Outgoing] = field(default_factory=deque)
+    _failed: deque[Outgoing] = field(default_factory=deque)
+    _unacked: int = 0
+    _spool: Spool = field(init=False)
+    _spool_lock: threading.Lock = field(default_factory=threading.Lock)
+    _loop: asyncio.AbstractEventLoop | None = None
+    _wake: asyncio.Event | None = None
+    _waking: bool = False
+    _thread: threading.Thread | None = None
+    _partitions: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._spool = Spool(self.settings.spool, self.agent_id)
+
+    def start(self) -> None:
+        """Start the thread; returns at once."""
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._main, args=(started,), name="lictor-link", daemon=True)
+        self._thread.start()
+        started.wait(5)
+
+    def publish(self, record: Outgoing) -> None:
+        """Queue a record; never waits. Over the bound it is dropped and counted."""
+        if self.settings.off:
+            return
+        if len(self._queue) >= MAX_QUEUED and record.acked is None:
+            self.counters["dropped"] += 1
+            return
+        self._queue.append(record)
+        if not self._waking and self._loop is not None:
+            self._waking = True
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._set_wake)
+
+    def on_disk(self, record: Outgoing) -> None:
+        """Put a record that was not acknowledged in time on disk. Raises `SpoolFull`."""
+        with self._spool_lock:
+            self._spool.write(record.spooled())
+        self.counters["spooled"] += 1
+
+    def stop(self, timeout_s: float) -> bool:
+        """Publish what is queued, within the time; return whether everything was acknowledged."""
+        self.closing = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._set_wake)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        left = self.pending()
+        with self._spool_lock:
+            for record in [*self._failed, *self._queue]:
+                with contextlib.suppress(SpoolFull):
+                    self._spool.write(record.spooled())
+            self._spool.close(keep=left > 0)
+        return left == 0
+
+    def pending(self) -> int:
+        """Return how many records the broker has not acknowledged."""
+        return len(self._queue) + len(self._failed) + self._unacked
+
+    def _set_wake(self) -> None:
+        self._waking = False
+        if self._wake is not None:
+            self._wake.set()
+
+    def _main(self, started: threading.Event) -> None:
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        self._wake = asyncio.Event()
+        started.set()
+        try:
+            self._loop.run_until_complete(self._run())
+        except Exception:
+            log.exception("the link to Lictor failed; calls with effects are denied from here on")
+            self.counters["link_failed"] += 1
+            self.online = False
+        finally:
+            self._loop.close()
+
+    async def _run(self) -> None:
+        listener = asyncio.create_task(self._listen_for_ever())
+        producer = await self._producer()
+        if producer is not None:
+            try:
+                await self._drain_leftovers(producer)
+                await self._pump(producer)
+            finally:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(producer.stop(), 2)
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+
+    async def _producer(self) -> AIOKafkaProducer | None:
+        """Connect, again and again until it works or the agent ends."""
+        while not self.closing:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self.settings.kafka,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=0,
+                max_batch_size=MAX_BATCH,
+                max_request_size=4 * MAX_BATCH,
+                request_timeout_ms=10_000,
+                retry_backoff_ms=50,
+                **self.settings.kafka_client,
+            )
+            try:
+                await producer.start()
+            except (KafkaError, OSError) as error:
+                self._offline(error)
+                await asyncio.gather(producer.stop(), return_exceptions=True)
+                await self._nap(RETRY_S)
+            else:
+                self.online = True
+                return producer
+        return None
+
+    def _offline(self, error: BaseException) -> None:
+        if self.online or not self.counters["offline"]:
+            log.warning("Lictor's Kafka at %s cannot be reached: %s", self.settings.kafka, error)
+        self.online = False
+        self.counters["offline"] += 1
+
+    async def _nap(self, seconds: float) -> None:
+        """Wait, but wake up at once when the agent ends."""
+        if self._wake is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _pump(self, producer: AIOKafkaProducer) -> None:
+        """Publish what is queued, oldest first; end once the agent ends and nothing is left."""
+        wake = self._wake
+        if wake is None:
+            return
+        while True:
+            wake.clear()
+            while self._failed or self._queue:
+                record = self._failed.popleft() if self._failed else self._queue.popleft()
+                await self._send(producer, record)
+            if self.closing and not self._unacked and not self._failed and not self._queue:
+                return
+            if self._unacked == 0 and not self._failed:
+                with self._spool_lock:
+                    self._spool.clear()
+            if not self._queue and not self._failed:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), 1.0)
+
+    async def _send(self, producer: AIOKafkaProducer, record: Outgoing) -> None:
+        self._unacked += 1
+        headers = [*record.headers, (AGAIN, b"1")] if record.again else record.headers
+        try:
+            partition = await self._partition(producer, record.topic, record.key)
+            future = await producer.send(
+                record.topic, record.value, key=record.key.encode(), partition=partition, headers=headers
+            )
+        except (KafkaError, OSError) as error:
+            self._not_sent(record, error)
+            await asyncio.sleep(RETRY_S)
+            return
+        future.add_done_callback(lambda done: self._done(record, done))
+
+    def _done(self, record: Outgoing, future: "asyncio.Future[Any]") -> None:
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled() or error is not None:
+            self._not_sent(record, error or asyncio.CancelledError())
+            return
+        self._unacked -= 1
+        self.online = True
+        self.counters["published"] += 1
+        if record.acked is not None and not record.acked.done():
+            record.acked.set_result(None)
+        if self._wake is not None and (self.closing or not self._unacked):
+            self._wake.set()
+
+    def _not_sent(self, record: Outgoing, error: BaseException) -> None:
+        """Keep the record for another try. Whether the broker has it is not known."""
+        self._unacked -= 1
+        self._offline(error)
+        record.again = True
+        self._failed.append(record)
+        self.counters["retried"] += 1
+        if self._wake is not None:
+            self._wake.set()
+
+    async def _partition(self, producer: AIOKafkaProducer, topic: str, key: str) -> int:
+        count = self._partitions.get(topic)
+        if count is None:
+            count = self._partitions[topic] = len(await producer.partitions_for(topic))
+        return int((murmur2(key.encode()) & 0x7FFFFFFF) % count)
+
+    async def _drain_leftovers(self, producer: AIOKafkaProducer) -> None:
+        """Send what a dead process of this agent left on this machine."""
+        for leftover in leftovers(self.settings.spool, self.agent_id):
+            await self._drain(producer, leftover)
+
+    async def _drain(self, producer: AIOKafkaProducer, leftover: Leftover) -> None:
+        try:
+            for record in leftover.records():
+                partition = await self._partition(producer, record.topic, record.key)
+                headers = [(name, value) for name, value in record.headers if name != AGAIN]
+                await producer.send_and_wait(
+                    record.topic,
+                    record.value,
+                    key=record.key.encode(),
+                    partition=partition,
+                    headers=[*headers, (AGAIN, b"1")],
+                )
+                self.counters["drained"] += 1
+        except (KafkaError, OSError) as error:
+            log.warning("the spool of an earlier process was not sent whole: %s", error)
+            leftover.release()
+        else:
+            leftover.done()
+
+    async def _listen_for_ever(self) -> None:
+        while not self.closing:
+            try:
+                await self._listen()
+            except (KafkaError, OSError) as error:
+                self._offline(error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _listen(self) -> None:
+        """Read containment and policies to their end, then follow them and the control topic."""
+        names = [f"{self.settings.namespace}.{name}" for name in ("policies", "containment", "commands", "liveness")]
+        consumer = AIOKafkaConsumer(
+            *names,
+            bootstrap_servers=self.settings.kafka,
+            max_partition_fetch_bytes=4 * MAX_BATCH,
+            request_timeout_ms=10_000,
+            **self.settings.kafka_client,
+        )
+        await consumer.start()
+        try:
+            standing = await self._choose(consumer, names)
+            while standing:
+                await self._poll(consumer, 50)
+                standing = {place: end for place, end in standing.items() if await consumer.position(place) < end}
+            self.ready.set()
+            while not self.closing:
+                await self._poll(consumer, 200)
+        finally:
+            with contextlib.suppress(Exception):
+                await consumer.stop()
+
+    async def _choose(self, consumer: AIOKafkaConsumer, names: list[str]) -> dict[TopicPartition, int]:
+        """Keep only the partitions this agent's key falls into; return where what stands now ends."""
+        policies, containment, commands, liveness = names
+        wanted = {TopicPartition(policies, 0), TopicPartition(liveness, 0)}
+        for name in (containment, commands):
+            count = len(consumer.partitions_for_topic(name) or {0})
+            wanted.add(TopicPartition(name, int((murmur2(self.agent_id.encode()) & 0x7FFFFFFF) % count)))
+        consumer.unsubscribe()
+        consumer.assign(list(wanted))
+        standing = [place for place in wanted if place.topic in (policies, containment)]
+        ends = await consumer.end_offsets(list(wanted))
+        for place, offset in (ends | await consumer.beginning_offsets(standing)).items():
+            consumer.seek(place, offset)
+        return {place: ends[place] for place in standing}
+
+    async def _poll(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
+        for records in (await consumer.getmany(timeout_ms=timeout_ms)).values():
+            for record in records:
+                if record.value is not None:
+                    key = (record.key or b"").decode("utf-8", "replace")
+                    headers = list(record.headers)
+                    self.hear(Heard(record.topic, key, record.value, headers, record.timestamp * 1000))
+
+
+def monotonic_us() -> int:
+    """Return a monotonic time, microseconds."""
+    return time.monotonic_ns() // 1000

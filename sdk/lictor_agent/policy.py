@@ -1,0 +1,84 @@
+"""The policy as the agent receives it. Unknown fields are ignored; missing ones have the careful default."""
+
+from typing import Any
+
+import msgspec
+
+
+class Test(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What must hold for one value."""
+
+    __test__ = False  # not a pytest class
+
+    eq: bool | int | float | str | None = None
+    ne: bool | int | float | str | None = None
+    any_of: tuple[bool | int | float | str, ...] | None = None
+    none_of: tuple[bool | int | float | str, ...] | None = None
+    lt: float | None = None
+    lte: float | None = None
+    gt: float | None = None
+    gte: float | None = None
+    glob: tuple[str, ...] | None = None
+    not_glob: tuple[str, ...] | None = None
+    max_length: int | None = None
+    exists: bool | None = None
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Permission or refusal."""
+
+    id: str
+    effect: str
+    tools: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    when: dict[str, Test] = {}
+    narrow: dict[str, Any] = {}
+    reason: str = ""
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """The grants of one layer."""
+
+    name: str
+    grants: tuple[Grant, ...] = ()
+
+
+class Budgets(msgspec.Struct, frozen=True):
+    """Upper bounds of one run; None is no bound."""
+
+    steps: int | None = None
+    tool_calls: int | None = None
+    model_calls: int | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+    tool_calls_per_minute: int | None = None
+    same_call: int | None = None
+
+
+class Clearance(msgspec.Struct, frozen=True):
+    """For which calls the gate waits, how long, and what no answer means."""
+
+    traits: tuple[str, ...] = ("irreversible",)
+    timeout_ms: int = 2000
+    on_timeout: str = "deny"
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """One agent's policy."""
+
+    agent_id: str
+    version: int
+    v: int = 1
+    mode: str = "observe"
+    layers: tuple[Layer, ...] = ()
+    traits: dict[str, tuple[str, ...]] = {}
+    words: dict[str, tuple[str, ...]] = {}
+    trusted_tools: tuple[str, ...] = ()
+    budgets: Budgets = Budgets()
+    clearance: Clearance = Clearance()
+    cold_start_deny: tuple[str, ...] = ("irreversible", "egress", "spends")
+
+
+ANY_AGENT = "*"
+read_policy = msgspec.json.Decoder(Policy).decode

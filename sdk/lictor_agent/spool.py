@@ -1,0 +1,128 @@
+"""Steps on disk that the broker has not acknowledged: so that no effect lacks its step, whatever dies next.
+
+One file a process, `<agent>-<pid>-<n>.spool`, in a folder of its own user (0700): frames of length, CRC-32 and a
+msgpack record, fsynced one by one. The next start of the agent on this machine sends what a dead process left.
+"""
+
+import contextlib
+import fcntl
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+MAX_BYTES: Final = 256 << 20
+_HEAD: Final = 8
+
+
+class Spooled(msgspec.Struct, frozen=True):
+    """A record as it will be published."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Spooled).decode
+
+
+class SpoolFull(Exception):  # noqa: N818 - handled by the gate, never raised to the agent
+    """The spool has reached its bound or the disk is full."""
+
+
+class Spool:
+    """One process's spool file; made at the first write, locked while the process lives."""
+
+    def __init__(self, folder: Path, agent_id: str) -> None:
+        self.folder = folder / agent_id.encode().hex()[:120]
+        self._file: IO[bytes] | None = None
+        self._path: Path | None = None
+        self._size = 0
+
+    def write(self, record: Spooled) -> None:
+        """Append one record and fsync it. Raises `SpoolFull`."""
+        body = _encode(record)
+        frame = len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
+        if self._size + len(frame) > MAX_BYTES:
+            raise SpoolFull(f"the spool holds {self._size} bytes, its bound is {MAX_BYTES}")
+        try:
+            file = self._file or self._open()
+            file.write(frame)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise SpoolFull(f"cannot write the spool: {error.strerror}") from None
+        self._size += len(frame)
+
+    def _open(self) -> IO[bytes]:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder / f"{os.getpid()}-{os.urandom(4).hex()}.spool"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._path, self._file = path, os.fdopen(descriptor, "wb")
+        return self._file
+
+    def clear(self) -> None:
+        """Forget everything: all of it is acknowledged."""
+        if self._file is not None and self._size:
+            self._file.truncate(0)
+            self._file.seek(0)
+            self._size = 0
+
+    def close(self, *, keep: bool) -> None:
+        """Give the file up; remove it unless something in it still has to be sent."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            if not keep and self._path is not None:
+                self._path.unlink(missing_ok=True)
+
+
+class Leftover:
+    """A dead process's spool file, held locked until it was sent."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self.path = path
+        self._file = file
+
+    def records(self) -> Iterator[Spooled]:
+        """Yield what is whole; a torn last frame is what the process was writing when it died."""
+        data = self._file.read()
+        at = 0
+        while at + _HEAD <= len(data):
+            length = int.from_bytes(data[at : at + 4], "big")
+            body = data[at + _HEAD : at + _HEAD + length]
+            if len(body) < length or zlib.crc32(body) != int.from_bytes(data[at + 4 : at + _HEAD], "big"):
+                return
+            with contextlib.suppress(msgspec.MsgspecError):
+                yield _decode(body)
+            at += _HEAD + length
+
+    def done(self) -> None:
+        """Remove the file: everything in it is acknowledged."""
+        self.path.unlink(missing_ok=True)
+        self._file.close()
+
+    def release(self) -> None:
+        """Leave the file for another time."""
+        self._file.close()
+
+
+def leftovers(folder: Path, agent_id: str) -> Iterator[Leftover]:
+    """Yield the spool files of this agent that no living process holds."""
+    for path in sorted((folder / agent_id.encode().hex()[:120]).glob("*.spool")):
+        try:
+            file = path.open("rb")
+        except OSError:
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            continue
+        yield Leftover(path, file)

@@ -1,0 +1,228 @@
+"""The supervisor: starts an agent's process, hears the same orders, and ends the process for real.
+
+On a stop the run's SDK gets `grace` to end by itself; then SIGTERM to the whole process group, then SIGKILL; then the
+process is reaped, and its exit status goes into a signed receipt: that is the proof, since the agent cannot write it.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from lictor_agent import orders, seal, wire
+from lictor_agent.control import Control
+from lictor_agent.errors import BadConfiguration
+from lictor_agent.link import Link, Outgoing
+from lictor_agent.settings import AgentSettings, read_key
+
+log = logging.getLogger("lictor_agent")
+
+GRACE_S: Final = 2.0
+TERM_S: Final = 3.0
+
+
+@dataclass(slots=True)
+class Watched:
+    """A run in the child, obedient on the supervisor's side: a stop ends the process."""
+
+    supervisor: "Supervisor"
+    agent_id: str
+    run_id: str
+
+    def obey(self, action: str, command_id: str, reason: str, step_id: str) -> None:
+        """Hear an order; only `stop` is for the supervisor."""
+        del step_id
+        if action == "stop":
+            self.supervisor.ordered(self, command_id, reason)
+
+
+@dataclass(slots=True)
+class Hearing:
+    """One agent in the child: its control and link."""
+
+    control: Control
+    link: Link
+    runs: dict[str, Watched] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Runs one command. `run` returns its exit status."""
+
+    def __init__(self, command: Sequence[str], *, grace_s: float = GRACE_S, term_s: float = TERM_S) -> None:
+        self.command = list(command)
+        self.grace_s = grace_s
+        self.term_s = term_s
+        self.key = _supervisor_key()
+        self.agents: dict[str, Hearing] = {}
+        self.process: subprocess.Popen[bytes] | None = None
+        self._orders: dict[str, Watched] = {}
+        """Command id → the run it stops."""
+        self._status: int | None = None
+        self._moved = threading.Condition()
+
+    def run(self) -> int:
+        """Start the command, watch it, end it when ordered to; return its exit status (negative: a signal)."""
+        with tempfile.TemporaryDirectory(prefix="lictor-") as folder:
+            address = str(Path(folder) / "supervisor")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
+                inbox.bind(address)
+                self.process = self._start(address)
+                threading.Thread(target=self._hear_runs, args=(inbox,), daemon=True).start()
+                threading.Thread(target=self._reap, args=(self.process,), daemon=True).start()
+                with _forwarded(self.process):
+                    status = self._watch(self.process)
+                self._report(status)
+                with contextlib.suppress(OSError):
+                    inbox.shutdown(socket.SHUT_RDWR)
+        for agent in self.agents.values():
+            agent.link.stop(5)
+        return status
+
+    def _start(self, address: str) -> "subprocess.Popen[bytes]":
+        """The child gets everything but the supervisor's key."""
+        env = {name: value for name, value in os.environ.items() if name != "LICTOR_SUPERVISOR_KEY"}
+        env["LICTOR_SUPERVISOR"] = address
+        try:
+            return subprocess.Popen(self.command, env=env, start_new_session=True)  # noqa: S603 - the user's own command
+        except OSError as error:
+            raise BadConfiguration(f"cannot start {self.command[0]}: {error.strerror}") from None
+
+    def _hear_runs(self, inbox: socket.socket) -> None:
+        """Take note of the runs that the child says live in it."""
+        while True:
+            try:
+                word = json.loads(inbox.recv(4096) or b"null")
+            except OSError:
+                return
+            except ValueError:
+                continue
+            if isinstance(word, dict) and isinstance(word.get("agent_id"), str) and isinstance(word.get("run_id"), str):
+                self._note(str(word.get("event")), word["agent_id"], word["run_id"], str(word.get("command_id", "")))
+
+    def _reap(self, process: "subprocess.Popen[bytes]") -> None:
+        status = process.wait()
+        with self._moved:
+            self._status = status
+            self._moved.notify_all()
+
+    def _note(self, event: str, agent_id: str, run_id: str, command_id: str) -> None:
+        """A child that says it was stopped is only taken at its word that it should end: the proof is its being reaped."""
+        agent = self.agents.get(agent_id) or self._listen(agent_id)
+        if event == "stopped" and run_id in agent.runs:
+            self.ordered(agent.runs[run_id], command_id, "")
+        if event == "started":
+            watched = agent.runs[run_id] = Watched(self, agent_id, run_id)
+            agent.control.add(watched)
+        elif event == "ended" and (known := agent.runs.get(run_id)) is not None:
+            agent.control.remove(known)
+            del agent.runs[run_id]
+
+    def _listen(self, agent_id: str) -> Hearing:
+        settings = AgentSettings.read(agent_id)
+        control = Control(settings, agent_id)
+        hearing = self.agents[agent_id] = Hearing(control, Link(settings, f"{agent_id}", control.hear))
+        hearing.link.start()
+        return hearing
+
+    def ordered(self, watched: Watched, command_id: str, reason: str) -> None:
+        """A run in the child was ordered to stop: refuse where honest runs would die with it, else end the process."""
+        with self._moved:
+            if command_id in self._orders:
+                return
+            stopping = {run.run_id for run in self._orders.values()} | {watched.run_id}
+            honest = [run_id for agent in self.agents.values() for run_id in agent.runs if run_id not in stopping]
+            if not honest:
+                self._orders[command_id] = watched
+                self._moved.notify_all()
+        if honest:
+            why = f"{len(honest)} other runs live in this process; a person must decide"
+            self._receipt(watched, command_id, "refused", reason=why)
+        else:
+            self._receipt(watched, command_id, "received", reason=reason[:200])
+
+    def _watch(self, process: "subprocess.Popen[bytes]") -> int:
+        """Wait for the child's end or an order; then make sure of the end, and of the end of whatever it left behind."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._status is not None or self._orders)
+        for number, patience_s in ((0, self.grace_s), (signal.SIGTERM, self.term_s), (signal.SIGKILL, 30.0)):
+            if number and self._status is None:
+                _signal_group(process.pid, number)
+            with self._moved:
+                if self._moved.wait_for(lambda: self._status is not None, patience_s):
+                    break
+        _signal_group(process.pid, signal.SIGKILL)
+        return self._status if self._status is not None else -signal.SIGKILL
+
+    def _report(self, status: int) -> None:
+        """Sign what became of each order, with the exit status as proof."""
+        with self._moved:
+            told = list(self._orders.items())
+        for command_id, watched in told:
+            self._receipt(watched, command_id, "effective", exit_status=status, reason="the process was reaped")
+
+    def _receipt(
+        self, watched: Watched, command_id: str, status: str, *, reason: str = "", exit_status: int | None = None
+    ) -> None:
+        receipt = orders.Receipt(
+            receipt_id=wire.named("lictor.receipt", command_id, watched.run_id, "supervisor", status),
+            command_id=command_id,
+            agent_id=watched.agent_id,
+            run_id=watched.run_id,
+            layer="supervisor",
+            status=status,
+            reason=reason,
+            exit_status=exit_status,
+            time_us=time.time_ns() // 1000,
+        )
+        link = self.agents[watched.agent_id].link
+        topic, value = f"{link.settings.namespace}.receipts", orders.encode_receipt(receipt)
+        headers = [(seal.TYPE, b"receipt")]
+        if self.key is not None:
+            headers = seal.sign(self.key, topic, watched.agent_id, "receipt", value)
+        link.publish(Outgoing(topic, watched.agent_id, value, headers))
+
+
+def _supervisor_key() -> Ed25519PrivateKey | None:
+    text = os.environ.get("LICTOR_SUPERVISOR_KEY", "")
+    if not text:
+        log.warning("LICTOR_SUPERVISOR_KEY is not set: the supervisor's word goes unsigned and proves nothing")
+        return None
+    return Ed25519PrivateKey.from_private_bytes(read_key(text, "LICTOR_SUPERVISOR_KEY"))
+
+
+def _signal_group(pid: int, number: int) -> None:
+    """Signal the process group that the child leads."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+@contextlib.contextmanager
+def _forwarded(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Pass SIGTERM, SIGINT and SIGHUP on to the child while it runs."""
+
+    def pass_on(number: int, _frame: object) -> None:
+        _signal_group(process.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def shell_status(status: int) -> int:
+    """Return the exit status as a shell would give it."""
+    return status if status >= 0 else 128 - status

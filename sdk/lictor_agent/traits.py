@@ -1,0 +1,53 @@
+"""What kind of tool is it? From the policy by glob, else from the words of its name, the strictest when unknown."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from lictor_agent import globs
+
+ALL: Final = frozenset(
+    {
+        "reads_untrusted",
+        "reads_sensitive",
+        "egress",
+        "mutates",
+        "irreversible",
+        "executes_code",
+        "spends",
+        "grants_access",
+    }
+)
+EFFECTS: Final = frozenset({"mutates", "spends", "egress", "executes_code", "grants_access", "irreversible"})
+"""Traits of calls that are written ahead: no effect without its step."""
+
+_READING: Final = frozenset({"reads_untrusted", "reads_sensitive"})
+_LASTING: Final = frozenset({"mutates", "irreversible", "spends", "grants_access"})
+"""A tool that acts on what it is named after does not read it: `send_email` sends."""
+
+
+def words_of(tool: str) -> list[str]:
+    """Split a tool's name into lower-case words, at everything that is no letter or digit, and at capitals."""
+    spaced = []
+    for i, letter in enumerate(tool):
+        before, after = tool[i - 1 : i], tool[i + 1 : i + 2]
+        if not letter.isalnum():
+            spaced.append(" ")
+            continue
+        if letter.isupper() and before.isalnum() and (not before.isupper() or after.islower()):
+            spaced.append(" ")
+        spaced.append(letter)
+    return "".join(spaced).lower().split()
+
+
+def of_tool(
+    tool: str, by_glob: Mapping[str, tuple[str, ...]], by_word: Mapping[str, tuple[str, ...]]
+) -> frozenset[str]:
+    """Return the traits of a tool: the longest matching glob's, else those of all its known words together."""
+    best = max((glob for glob in by_glob if globs.match(glob, tool)), key=lambda glob: (len(glob), glob), default=None)
+    if best is not None:
+        return frozenset(by_glob[best])
+    known = [frozenset(by_word[word]) for word in words_of(tool) if word in by_word]
+    found: frozenset[str] = frozenset().union(*known) if known else ALL
+    if known and found & _LASTING and "executes_code" not in found:
+        return found - _READING
+    return found

@@ -1,0 +1,247 @@
+"""Other people's SQL on the embedded engine: one SELECT over listed tables and functions, within limits.
+
+`readonly=1` alone does not hold in an embedded engine: `INTO OUTFILE` still writes any file, `file()` reads any, several
+statements pass. So the engine's own parser is asked twice before anything runs: `formatQuerySingleLine` takes exactly
+one statement and gives it back without comments, `EXPLAIN AST` shows its tree; every node must be of a kind listed here,
+every function and table on a list. What runs is the text that was checked, on a connection of its own whose limits were
+set before `readonly=1` closed it for good.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import chdb
+
+from schemas.errors import QueryRefused
+from storage.store import DATABASE
+
+FUNCTIONS: Final = frozenset((Path(__file__).parent / "functions.txt").read_text(encoding="ascii").split())
+TABLE_FUNCTIONS: Final = frozenset({"numbers", "generateseries", "generate_series"})
+SYSTEM_TABLES: Final = frozenset(
+    {"system.one", "system.numbers", "system.settings", "system.tables", "system.columns", "system.databases"}
+)
+FORMATS: Final = frozenset(
+    "TabSeparated TSV TabSeparatedWithNames TSVWithNames TabSeparatedWithNamesAndTypes TSVWithNamesAndTypes CSV "
+    "CSVWithNames CSVWithNamesAndTypes JSON JSONCompact JSONEachRow JSONCompactEachRow JSONStrings JSONColumns Pretty "
+    "PrettyCompact PrettyCompactMonoBlock Vertical Native RowBinary RowBinaryWithNamesAndTypes Values Markdown Null "
+    "Parquet Arrow ArrowStream".split()
+)
+MAX_SQL: Final = 64 * 1024
+LIMITS: Final[Mapping[str, object]] = {
+    "max_execution_time": 30,
+    "max_memory_usage": 2 << 30,
+    "max_threads": 1,
+    "max_result_rows": 5_000_000,
+    "max_result_bytes": 512 << 20,
+    "result_overflow_mode": "throw",
+    "max_ast_depth": 500,
+    "max_ast_elements": 20_000,
+    "max_query_size": 1 << 20,
+    "max_rows_to_sort": 50_000_000,
+    "max_bytes_before_external_sort": 0,
+    "max_bytes_before_external_group_by": 0,
+    "allow_ddl": 0,
+    "allow_introspection_functions": 0,
+}
+
+_NODES: Final = frozenset(
+    "SelectWithUnionQuery SelectIntersectExceptQuery ExpressionList SelectQuery Identifier Literal Function Asterisk "
+    "QualifiedAsterisk TablesInSelectQuery TablesInSelectQueryElement TableExpression TableIdentifier TableJoin "
+    "ArrayJoin Subquery OrderByElement WithElement WindowDefinition WindowListElement SampleRatio InterpolateElement "
+    "QueryParameter ColumnsRegexpMatcher ColumnsListMatcher ColumnsTransformerList ColumnsExceptTransformer".split()
+)
+_COMBINATORS: Final = (
+    "if",
+    "array",
+    "map",
+    "distinct",
+    "ornull",
+    "ordefault",
+    "foreach",
+    "state",
+    "merge",
+    "argmin",
+    "argmax",
+)
+_NODE: Final = re.compile(r"^(?P<indent> *)(?P<kind>\w+)(?: (?P<rest>.*?))?(?: \(alias .*?\))?(?: \(children \d+\))?$", re.S)
+_FORMAT: Final = re.compile(r" FORMAT (\w+|`\w+`)$")
+_IN: Final = frozenset({"in", "notin", "globalin", "globalnotin", "nullin", "globalnullin", "notnullin", "globalnotnullin"})
+
+
+@dataclass(slots=True)
+class Node:
+    """One node of the tree, as `EXPLAIN AST` prints it."""
+
+    kind: str
+    rest: str
+    children: list["Node"] = field(default_factory=list)
+
+    def walk(self) -> Iterator["Node"]:
+        """Yield this node and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A query that may run: the text to run, without its FORMAT, and the format it asked for ("" for none)."""
+
+    sql: str
+    format: str
+
+
+class Guard:
+    """Checks and runs queries on a connection of its own. Thread-safe; one query at a time.
+
+    `folder` is the embedded engine's data folder, which this process must already own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._connection = chdb.connect(str(folder))
+        self._connection.query(f"USE {DATABASE}")
+        self._connection.query("SET " + ", ".join(f"{name} = {value!r}" for name, value in LIMITS.items()))
+        self._connection.query("SET readonly = 1")
+
+    def run(self, sql: str, default_format: str, parameters: Mapping[str, str] | None = None) -> tuple[bytes, str]:
+        """Run a query; return its bytes and their format. Raises `QueryRefused`, with the reason, for what may not run.
+
+        Parameters are in ClickHouse's own escaping, as its HTTP interface takes them.
+        """
+        with self._lock:
+            checked = self.check(sql, parameters)
+            wanted = checked.format or default_format
+            if wanted not in FORMATS:
+                raise QueryRefused(f"format {wanted[:40]!r} is not offered")
+            return self._ask(checked.sql, wanted, parameters), wanted
+
+    def check(self, sql: str, parameters: Mapping[str, str] | None = None) -> Checked:
+        """Return the query as it may run. Raises `QueryRefused`."""
+        if len(sql.encode("utf-8", "replace")) > MAX_SQL:
+            raise QueryRefused(f"a query has at most {MAX_SQL} bytes")
+        single = self._single(sql)
+        tree = self._ask(f"EXPLAIN AST {single}", "JSONCompactEachRow", parameters)
+        root = parse_tree([str(json.loads(line)[0]) for line in tree.splitlines()])
+        wanted = check_root(root)
+        for node in root.walk():
+            check_node(node)
+        return Checked(_FORMAT.sub("", single), wanted)
+
+    def _single(self, sql: str) -> str:
+        """Have the engine parse exactly one statement and write it anew, without comments."""
+        answer = self._ask("SELECT formatQuerySingleLine({q:String}) AS q", "JSONEachRow", {"q": escaped(sql)})
+        single = str(json.loads(answer)["q"])
+        if not single.startswith(("SELECT ", "WITH ", "(")):
+            raise QueryRefused("only SELECT is answered here")
+        return single
+
+    def _ask(self, sql: str, wanted: str, parameters: Mapping[str, str] | None) -> bytes:
+        try:
+            return bytes(self._connection.query(sql, wanted, params=dict(parameters or {})).bytes() or b"")
+        except RuntimeError as error:
+            raise QueryRefused(_reason(str(error))) from None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def escaped(text: str) -> str:
+    """Return text as the engine reads it from a parameter of type String."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\0", "\\0")
+
+
+def parse_tree(lines: list[str]) -> Node:
+    """Turn the indented lines of `EXPLAIN AST` into a tree. Raises `QueryRefused` for a line of unknown shape."""
+    root: Node | None = None
+    path: list[tuple[int, Node]] = []
+    for line in lines:
+        found = _NODE.match(line)
+        if found is None:
+            raise QueryRefused("the query could not be understood")
+        indent = len(found["indent"])
+        node = Node(found["kind"], found["rest"] or "")
+        while path and path[-1][0] >= indent:
+            path.pop()
+        if path:
+            path[-1][1].children.append(node)
+        elif root is None:
+            root = node
+        else:
+            raise QueryRefused("only one statement is answered")
+        path.append((indent, node))
+    if root is None:
+        raise QueryRefused("the query is empty")
+    return root
+
+
+def check_root(root: Node) -> str:
+    """Return the FORMAT the query names ("" for none). Raises unless it is a bare SELECT: no output, no settings."""
+    if root.kind not in ("SelectWithUnionQuery", "SelectIntersectExceptQuery"):
+        raise QueryRefused("only SELECT is answered here")
+    wanted = ""
+    for child in root.children:
+        if child.kind == "Identifier" and not wanted:
+            wanted = child.rest
+        elif child.kind == "Set":
+            raise QueryRefused("SETTINGS are not taken here: limits are the endpoint's own")
+        elif child.kind not in ("ExpressionList", "SelectQuery", "SelectWithUnionQuery"):
+            raise QueryRefused("INTO OUTFILE and other output clauses are not answered")
+    return wanted
+
+
+def check_node(node: Node) -> None:
+    """Raise `QueryRefused` unless the node is of a listed kind and names only listed things."""
+    if node.kind == "Set":
+        raise QueryRefused("SETTINGS are not taken here: limits are the endpoint's own")
+    if node.kind not in _NODES:
+        raise QueryRefused(f"{node.kind} is not answered here")
+    if node.kind == "TableIdentifier":
+        check_table(node.rest)
+    elif node.kind == "TableExpression":
+        for child in node.children:
+            if child.kind == "Function" and child.rest.lower() not in TABLE_FUNCTIONS:
+                raise QueryRefused(f"table function {child.rest} is not on the list")
+    elif node.kind == "QueryParameter" and "identifier" in node.rest.lower():
+        raise QueryRefused("parameters of type Identifier are not taken: they would name what was not checked")
+    elif node.kind == "Function":
+        check_function(node)
+
+
+def check_table(name: str) -> None:
+    """Raise unless a table is one of the history's, or a listed system table. CTEs have no dot."""
+    if "." in name and not name.startswith(f"{DATABASE}.") and name not in SYSTEM_TABLES:
+        raise QueryRefused(f"table {name} is not on the list")
+
+
+def check_function(node: Node) -> None:
+    """Raise unless the function is listed; a table that stands right of IN is checked as a table."""
+    name = node.rest.lower()
+    if not _is_listed(name) and name not in TABLE_FUNCTIONS:
+        raise QueryRefused(f"function {node.rest} is not on the list")
+    if name in _IN:
+        for arguments in node.children:
+            for child in arguments.children[1:]:
+                if child.kind == "Identifier":
+                    check_table(child.rest)
+
+
+def _is_listed(name: str) -> bool:
+    """Listed as it stands, or an aggregate function with combinators at its end (`countIf`, `uniqExactIfOrNull`)."""
+    while name not in FUNCTIONS:
+        suffix = next((suffix for suffix in _COMBINATORS if name.endswith(suffix) and name != suffix), None)
+        if suffix is None:
+            return False
+        name = name[: -len(suffix)]
+    return True
+
+
+def _reason(message: str) -> str:
+    """Return the engine's complaint without our own query around it."""
+    return message.split(": In scope SELECT formatQuerySingleLine")[0][:2000]

@@ -1,0 +1,137 @@
+"""Which topic goes to which table, and how a record becomes a row."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from schemas.activity import Activity
+from schemas.approval import Approval
+from schemas.audit import AuditHead
+from schemas.command import Command
+from schemas.containment import Containment
+from schemas.correlation import Correlation
+from schemas.dead_letter import DeadLetter
+from schemas.decision import Decision
+from schemas.errors import BadRecord
+from schemas.finding import Finding
+from schemas.incident import Incident
+from schemas.inventory import Inventory
+from schemas.keys import KEY_LIST, KeyList
+from schemas.liveness import Liveness
+from schemas.match import Match
+from schemas.message import Message
+from schemas.policy import AgentPolicy
+from schemas.receipt import Receipt
+from schemas.rules import RuleBook
+from schemas.seal import KEY_ID, header
+from schemas.sighting import Sighting
+from schemas.step import canonical_step
+from schemas.taint import Taint
+from schemas.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record stands in Kafka, and the key and headers it came with."""
+
+    topic: str
+    partition: int
+    offset: int
+    time_ms: int
+    key: str
+    headers: tuple[tuple[str, bytes], ...]
+
+
+Rower = Callable[[Origin, bytes | None], bytes]
+"""Turns a record into one line of JSONEachRow. Raises `BadRecord`."""
+
+
+def step_row(origin: Origin, value: bytes | None) -> bytes:
+    """Return a step's row: its canonical bytes, so that only known fields, each once, reach the store."""
+    _, canonical = canonical_step(value)
+    digest = hashlib.blake2b(value or b"", digest_size=16).hexdigest()
+    return b'%s,"value_digest":"%s",%s' % (_place(origin), digest.encode(), canonical[1:])
+
+
+def message_row(reader: type[Message]) -> Rower:
+    """Return the rower for one kind of message: the columns are the message's fields."""
+
+    def row(origin: Origin, value: bytes | None) -> bytes:
+        message = reader.read(value)
+        return b'%s,"signed_by":%s,%s' % (_place(origin), _signer(origin), message.value()[1:])
+
+    return row
+
+
+def body_row(origin: Origin, value: bytes | None) -> bytes:
+    """Return the row of a policy, key list or rule book: kept whole, under its key and version."""
+    reader = KeyList if origin.key == KEY_LIST else RuleBook if origin.topic.endswith(".rules") else AgentPolicy
+    message = reader.read(value)
+    rest = {"kafka_key": origin.key, "version": message.version, "body": (value or b"").decode()}  # type: ignore[attr-defined]
+    return b'%s,"signed_by":%s,%s' % (_place(origin), _signer(origin), msgspec.json.encode(rest)[1:])
+
+
+def _place(origin: Origin) -> bytes:
+    return b'{"kafka_topic":"%s","kafka_partition":%d,"kafka_offset":%d,"kafka_time":%d.%03d' % (
+        origin.topic.encode(),
+        origin.partition,
+        origin.offset,
+        origin.time_ms // 1000,
+        origin.time_ms % 1000,
+    )
+
+
+def _signer(origin: Origin) -> bytes:
+    return msgspec.json.encode((header(origin.headers, KEY_ID) or b"").decode("ascii", "replace")[:64])
+
+
+_MESSAGES: Final[tuple[tuple[str, type[Message]], ...]] = (
+    ("findings", Finding),
+    ("matches", Match),
+    ("correlations", Correlation),
+    ("sightings", Sighting),
+    ("activity", Activity),
+    ("incidents", Incident),
+    ("decisions", Decision),
+    ("approvals", Approval),
+    ("commands", Command),
+    ("receipts", Receipt),
+    ("containment", Containment),
+    ("inventory", Inventory),
+    ("verdicts", Verdict),
+    ("taints", Taint),
+    ("liveness", Liveness),
+    ("audit", AuditHead),
+    ("dead_letters", DeadLetter),
+)
+
+ROWERS: Final[dict[str, Rower]] = {
+    "steps": step_row,
+    "policies": body_row,
+    "rules": body_row,
+    **{table: message_row(reader) for table, reader in _MESSAGES},
+}
+"""Table → how its rows are made."""
+
+
+def table_of(topic: str) -> str:
+    """Return the table of a topic: its last part, `-` as `_`."""
+    return topic.rpartition(".")[2].replace("-", "_")
+
+
+def rows_of(
+    table: str, records: Iterable[tuple[Origin, bytes | None]]
+) -> tuple[list[bytes], list[tuple[Origin, BadRecord]]]:
+    """Return the rows of a batch and what was refused."""
+    rower = ROWERS[table]
+    rows: list[bytes] = []
+    refused: list[tuple[Origin, BadRecord]] = []
+    for origin, value in records:
+        try:
+            rows.append(rower(origin, value))
+        except BadRecord as error:
+            refused.append((origin, error))
+    return rows, refused

@@ -1,0 +1,136 @@
+"""Every topic but checkpoints → ClickHouse, each record once. Its place in Kafka is kept in the store itself."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from aiokafka import TopicPartition
+
+from schemas.errors import BadRecord, StoreRefused, StoreUnavailable
+from schemas.liveness import Liveness
+from storage.store import Store
+from storage.tables import Origin, rows_of, table_of
+from streams.lane import Stream
+from streams.records import Output, Record, plain, refused
+from streams.topics import Topics
+
+log = logging.getLogger("lictor.archive")
+
+T = TypeVar("T")
+
+RETRY_FIRST_S: Final = 0.2
+RETRY_MOST_S: Final = 10.0
+
+
+class Archive(Stream):
+    """One partition's batch goes to one table in one block. Without a store it waits at its offset."""
+
+    name = "archive"
+    keeps_state = False
+    leased = False
+
+    def __init__(self, topics: Topics, store: Store, instance: str) -> None:
+        self.topics = topics
+        self.instance = instance
+        self.store = store
+        self.inputs = topics.archived()
+        self.counters: Counter[str] = Counter()
+
+    async def resume(self, places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Ask the store for the highest offset of each partition and go on after it."""
+        wanted = list(places)
+        offsets: dict[TopicPartition, int] = {}
+        for topic in sorted({place.topic for place in wanted}):
+            known = await self._patiently(self.store.next_offsets, table_of(topic), topic)
+            for place in wanted:
+                if place.topic == topic:
+                    offsets[place] = known.get(place.partition, 0)
+        return offsets
+
+    async def judge(self, place: TopicPartition, records: Sequence[Record]) -> Sequence[Output]:
+        """Write the batch, a block for each month it touches; return the dead letters of what could not be kept."""
+        out: list[Output] = []
+        for month in _by_month(records):
+            refusals = await self._write(place, month)
+            self.counters["refused"] += len(refusals)
+            if refusals and place.topic == self.topics.dead_letters.name:
+                log.error("%d dead letters of %s could not be kept: %s", len(refusals), place, list(refusals)[:10])
+                continue
+            out.extend(
+                refused(self.topics.dead_letters, record, refusals[record.offset], "archive")
+                for record in month
+                if record.offset in refusals
+            )
+        return out
+
+    def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
+        """Say that the archive is alive. Unsigned: its process serves SQL and holds no key; nothing is decided by it."""
+        word = Liveness(
+            component="archive",
+            instance=self.instance,
+            lag=sum(lag.values()),
+            counters=dict(self.counters),
+            time_us=int(time.time() * 1e6),
+        )
+        return [plain(self.topics.liveness, f"archive/{self.instance}", word)]
+
+    async def _write(self, place: TopicPartition, records: Sequence[Record]) -> dict[int, BadRecord]:
+        """Write records as one block; return what was refused, by offset."""
+        table = table_of(place.topic)
+        kept = [record for record in records if record.value is not None or table == "steps"]
+        rows, bad = await asyncio.to_thread(rows_of, table, [(_origin(record), record.value) for record in kept])
+        refusals = {origin.offset: error for origin, error in bad}
+        offsets = [record.offset for record in kept if record.offset not in refusals]
+        return refusals | await self._insert(place, table, offsets, rows)
+
+    async def _insert(
+        self, place: TopicPartition, table: str, offsets: Sequence[int], rows: Sequence[bytes]
+    ) -> dict[int, BadRecord]:
+        """Insert rows; where the store rejects the data, halve the batch until the row at fault stands alone."""
+        if not rows:
+            return {}
+        token = f"{place.topic}:{place.partition}:{offsets[0]}-{offsets[-1]}"
+        try:
+            await self._patiently(self.store.insert, table, rows, token)
+        except StoreRefused as error:
+            if len(rows) == 1:
+                return {offsets[0]: BadRecord("store_refused", str(error)[:400])}
+            middle = len(rows) // 2
+            first = await self._insert(place, table, offsets[:middle], rows[:middle])
+            return first | await self._insert(place, table, offsets[middle:], rows[middle:])
+        self.counters[table] += len(rows)
+        return {}
+
+    async def _patiently(self, call: Callable[..., T], *arguments: object) -> T:
+        """Call the store, off the loop, until it is there."""
+        wait_s = RETRY_FIRST_S
+        while True:
+            try:
+                return await asyncio.to_thread(call, *arguments)
+            except StoreUnavailable as error:
+                self.counters["store_unavailable"] += 1
+                log.warning("%s; trying again in %.1f s", error, wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(RETRY_MOST_S, wait_s * 2)
+
+
+def _origin(record: Record) -> Origin:
+    key = (record.key or b"").decode("utf-8", "replace")
+    return Origin(record.topic, record.partition, record.offset, record.timestamp, key, tuple(record.headers))
+
+
+def _by_month(records: Sequence[Record]) -> list[Sequence[Record]]:
+    """Cut a batch where Kafka's time enters another month: the tables are partitioned by it, and a block is one part."""
+    if not records or _month(records[0].timestamp) == _month(records[-1].timestamp):
+        return [records]
+    return [list(group) for _, group in itertools.groupby(records, key=lambda record: _month(record.timestamp))]
+
+
+def _month(time_ms: int) -> tuple[int, int]:
+    moment = datetime.fromtimestamp(time_ms / 1000, tz=UTC)
+    return moment.year, moment.month

@@ -1,0 +1,206 @@
+"""steps → findings, clearances, dead letters. Everything is judged in `detectors/` and `responders/`; this moves it."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aiokafka import TopicPartition
+
+from detectors.base import Seen
+from detectors.inspect import inspect
+from detectors.policy_view import PolicyView
+from detectors.state import Memory, decode_state, encode_state
+from detectors.words import digest64
+from responders.autonomy import decide
+from responders.clearance import Word, needs_clearance, strictest
+from schemas import ids
+from schemas.checkpoint import Checkpoint
+from schemas.command import Command, Target
+from schemas.errors import BadRecord
+from schemas.finding import Finding, Identity
+from schemas.liveness import Liveness
+from schemas.policy import Trait
+from schemas.seal import MARK, Signer, agent_key, header, mark_is_good
+from schemas.step import Step, content, message_key, read_step
+from streams.knowledge import Knowledge
+from streams.lane import Stream
+from streams.records import Output, Record, partition_of, refused, signed
+
+IDLE_US: Final = 24 * 3600 * 1_000_000
+CLEARANCE_LIFE_US: Final = 60 * 1_000_000
+_NO_TRAITS: Final[frozenset[Trait]] = frozenset()
+
+
+class Detect(Stream):
+    """Reads steps by trace. One `Memory` per partition, checkpointed entry by entry."""
+
+    name = "detect"
+
+    def __init__(self, knowledge: Knowledge, signer: Signer, instance: str, partitions: int) -> None:
+        self.know = knowledge
+        self.topics = knowledge.topics
+        self.inputs = (self.topics.steps,)
+        self.signer = signer
+        self.instance = instance
+        self.partitions = partitions
+        self.memories: dict[int, Memory] = {}
+        self.agent_keys: dict[str, bytes] = {}
+        self.counters: Counter[str] = Counter()
+        self.behind_us: dict[int, int] = {}
+
+    def open(self, partition: int, entries: Mapping[str, Checkpoint]) -> None:
+        """Take over the traces of a partition; one of another shape is forgotten and rebuilt from later steps."""
+        memory = self.memories[partition] = Memory(self.know.facts.rules.bounds.traces_per_agent)
+        for name, entry in entries.items():
+            try:
+                memory.put(name, decode_state(entry.state or b""))
+            except BadRecord:
+                self.counters["checkpoint_entries_refused"] += 1
+
+    def close(self, partition: int) -> None:
+        """Give up a partition."""
+        del self.memories[partition]
+        self.behind_us.pop(partition, None)
+
+    def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
+        """Return the traces that changed, and None for those forgotten."""
+        memory = self.memories[partition]
+        names = [name for name, _ in memory.traces()] if whole else list(memory.changed)
+        entries: dict[str, bytes | None] = dict.fromkeys(memory.forgotten)
+        for name in names:
+            state = memory.get(name)
+            entries[name] = encode_state(state) if state is not None else None
+        memory.changed.clear()
+        memory.forgotten.clear()
+        return entries
+
+    async def judge(self, place: TopicPartition, records: Sequence[Record]) -> Sequence[Output]:
+        """Judge each record in order; what cannot be read or believed becomes a dead letter."""
+        out: list[Output] = []
+        memory = self.memories[place.partition]
+        for record in records:
+            try:
+                seen = self._see(record, memory)
+            except BadRecord as error:
+                self.counters[f"dead_{error.kind}"] += 1
+                out.append(refused(self.topics.dead_letters, record, error, "detect", agent_id=_claimed(record)))
+                continue
+            out.extend(self._judge_one(seen, memory))
+        self.counters["steps"] += len(records)
+        self.behind_us[place.partition] = max(0, int(time.time() * 1e6) - records[-1].timestamp * 1000)
+        self._forget_idle(memory, records[-1].timestamp * 1000)
+        return out
+
+    def _see(self, record: Record, memory: Memory) -> Seen:
+        step = read_step(record.value)
+        key = (record.key or b"").decode("utf-8", "replace")
+        if key != message_key(step):
+            raise BadRecord("wrong_key", f"key {key[:64]!r} is neither the step's trace nor its run")
+        if memory.get(key) is None and partition_of(key, self.partitions) != record.partition:
+            raise BadRecord("wrong_partition", f"key {key[:64]!r} does not belong into partition {record.partition}")
+        identity = self._identity(step, record, key)
+        if identity != "marked" and self.know.facts.rules.identity == "require":
+            raise BadRecord(f"identity_{identity}", "the step's mark is missing or not the agent's, and identity is `require`")
+        policy = self.know.facts.policy_of(step.agent_id)
+        traits = policy.traits(step.tool) if step.tool else _NO_TRAITS
+        append_us = record.timestamp * 1000
+        clocks = self.know.facts.rules.clocks
+        judged_us = min(max(step.time_us, append_us - clocks.lateness_s * 1_000_000), append_us + clocks.skew_s * 1_000_000)
+        return Seen(
+            step, record.offset, append_us, judged_us, identity, digest64(record.value or b""), policy, traits
+        )
+
+    def _identity(self, step: Step, record: Record, key: str) -> Identity:
+        good = header(record.headers, MARK)
+        if good is None:
+            return "unmarked"
+        agent = self.agent_keys.get(step.agent_id)
+        if agent is None:
+            if len(self.agent_keys) >= 65536:  # noqa: PLR2004 - names come from outside
+                self.agent_keys.clear()
+            agent = self.agent_keys[step.agent_id] = agent_key(self.know.master, step.agent_id)
+        return "marked" if mark_is_good(agent, good, record.topic, key, "step", record.value or b"") else "forged"
+
+    def _judge_one(self, seen: Seen, memory: Memory) -> list[Output]:
+        judgement = inspect(seen, memory, self.know.facts)
+        self.counters["repeats"] += judgement.repeat
+        self.counters["evictions"] += judgement.evicted
+        self.counters["findings"] += len(judgement.findings)
+        out = [
+            signed(self.topics.findings, finding.agent_id, finding, self.signer) for finding in judgement.findings
+        ]
+        if needs_clearance(seen.step, seen.traits, seen.policy.policy):
+            clearance = self._clearance(seen, judgement.findings)
+            if clearance is not None:
+                out.insert(0, clearance)
+        return out
+
+    def _clearance(self, seen: Seen, findings: Sequence[Finding]) -> Output | None:
+        """Answer the waiting gate. No answer is given while `respond` is silent or the step is too old to be judged."""
+        policy = seen.policy.policy
+        if not self.know.alive("respond"):
+            self.counters["clearances_withheld_respond"] += 1
+            return None
+        if int(time.time() * 1e6) - seen.append_us > policy.clearance.max_behind_ms * 1000:
+            self.counters["clearances_withheld_lag"] += 1
+            return None
+        word = clearance_word(seen, findings, self.know)
+        reason = findings[0].reason if findings and word != "allow" else ""
+        command = clearance_command(seen, word, reason)
+        self.counters[f"clearances_{word}"] += 1
+        return signed(self.topics.commands, seen.step.agent_id, command, self.signer, kind="clearance")
+
+    def _forget_idle(self, memory: Memory, now_us: int) -> None:
+        """Forget the oldest trace of each pool once it has been idle for a day: amortised, by Kafka's clock."""
+        for pool in list(memory.pools.values()):
+            key, state = next(iter(pool.items()))
+            if state.last_us < now_us - IDLE_US:
+                memory.forget(key)
+
+    def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
+        """Say, signed, that this worker is alive and how far behind it is."""
+        total = sum(lag.values())
+        word = Liveness(
+            component="detect",
+            instance=self.instance,
+            partitions=tuple(sorted(self.memories)),
+            lag=total,
+            behind_us=max(self.behind_us.values(), default=0) if total else 0,
+            counters=dict(self.counters) | dict(self.know.counters),
+            rules_version=self.know.facts.rules.version,
+            time_us=int(time.time() * 1e6),
+        )
+        return [signed(self.topics.liveness, f"detect/{self.instance}", word, self.signer)]
+
+
+def clearance_word(seen: Seen, findings: Sequence[Finding], know: Knowledge) -> Word:
+    """Return the strictest answer that the rulings on this step give."""
+    policy: PolicyView = seen.policy
+    rulings = [decide(finding, know.facts.rules, criticality=policy.policy.criticality) for finding in findings]
+    return strictest(rulings)
+
+
+def clearance_command(seen: Seen, word: Word, reason: str) -> Command:
+    """Return the answer, bound to the digest of what the step says: it fits no other call."""
+    step = seen.step
+    digest = ids.content_digest(content(step))
+    arguments: dict[str, object] = {"word": word}
+    return Command(
+        command_id=ids.named("lictor.clear", step.step_id, digest, word),
+        action="clearance",
+        target=Target(agent_id=step.agent_id, run_id=step.run_id, step_id=step.step_id, digest=digest),
+        arguments=arguments,
+        epoch=0,
+        issued_us=seen.append_us,
+        expires_us=seen.append_us + CLEARANCE_LIFE_US,
+        reason=reason[:500],
+    )
+
+
+def _claimed(record: Record) -> str:
+    """Return the agent a refused record names, if that much can be read."""
+    try:
+        return read_step(record.value).agent_id
+    except BadRecord:
+        return ""

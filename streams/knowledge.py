@@ -1,0 +1,123 @@
+"""What a worker knows from the broadcast topics: each record checked, then put into the facts detectors judge by."""
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from detectors.facts import Facts
+from schemas.containment import Containment
+from schemas.errors import BadRecord, BadSeal
+from schemas.keys import KEY_LIST
+from schemas.liveness import Liveness
+from schemas.policy import AgentPolicy
+from schemas.receipt import Receipt
+from schemas.rules import RuleBook
+from schemas.seal import MARK, Keyring, agent_key, header, mark_is_good
+from streams.records import Record
+from streams.topics import Topics
+
+log = logging.getLogger("lictor.knowledge")
+
+GUARDED: Final = frozenset({"detect", "respond"})
+"""Components whose life something is decided by; the others' word is for people."""
+ALIVE_S: Final = 5.0
+"""A component that has not said for this long that it is alive is not."""
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """Facts, the keyring that guards them, and when each component was last heard of (monotonic seconds)."""
+
+    topics: Topics
+    keyring: Keyring
+    facts: Facts = field(default_factory=Facts)
+    master: bytes = b""
+    """The marks' master key; only `detect` has it."""
+    heard: dict[str, float] = field(default_factory=dict)
+    containments: dict[str, Containment] = field(default_factory=dict)
+    """The newest set of each agent that ever had one."""
+    counters: Counter[str] = field(default_factory=Counter)
+    _unbelieved: dict[tuple[str, bytes | None], Record] = field(default_factory=dict)
+
+    def apply(self, record: Record) -> None:
+        """Take one broadcast record. What cannot be believed is counted and left alone; the last-known-good stays."""
+        if record.value is None:
+            return
+        try:
+            self._take(record, record.value)
+        except (BadSeal, BadRecord) as error:
+            self._refuse(record, error)
+
+    def alive(self, component: str) -> bool:
+        """Tell whether the component has been heard of lately."""
+        return time.monotonic() - self.heard.get(component, -1e9) < ALIVE_S
+
+    def _take(self, record: Record, value: bytes) -> None:
+        key = (record.key or b"").decode("utf-8", "replace")
+        if record.topic == self.topics.policies.name and key == KEY_LIST:
+            self.keyring.load(record.topic, key, record.headers, value)
+            self._again()
+        elif record.topic == self.topics.policies.name:
+            self._check(record, key, AgentPolicy.type, value)
+            policy = AgentPolicy.read(value)
+            if policy.agent_id == key:
+                self.facts.take_policy(policy)
+        elif record.topic == self.topics.rules.name:
+            self._check(record, key, RuleBook.type, value)
+            rules = RuleBook.read(value)
+            if rules.version >= self.facts.rules.version:
+                self.facts.rules = rules
+        elif record.topic == self.topics.containment.name:
+            self._check(record, key, Containment.type, value)
+            self._take_containment(Containment.read(value), key)
+        elif record.topic == self.topics.receipts.name:
+            self._take_receipt(record, key, value)
+        elif record.topic == self.topics.liveness.name:
+            word = Liveness.read(value)
+            if word.component in GUARDED:
+                self._check(record, key, Liveness.type, value)
+                self.heard[word.component] = time.monotonic()
+
+    def _refuse(self, record: Record, error: BadSeal | BadRecord) -> None:
+        """Count what is not believed; what a key not known yet signed is looked at again when the list comes."""
+        if error.kind == "unknown_key" and record.topic != self.topics.liveness.name:
+            self._unbelieved[record.topic, record.key] = record
+            self.counters["waiting_for_key"] += 1
+            return
+        self.counters[f"refused_{error.kind}"] += 1
+        log.warning("%s[%d]@%d refused: %s", record.topic, record.partition, record.offset, error)
+
+    def _again(self) -> None:
+        """Look again at what was signed by keys not known until now: compaction may put the list behind them."""
+        earlier, self._unbelieved = self._unbelieved, {}
+        for record in earlier.values():
+            self.apply(record)
+
+    def _check(self, record: Record, key: str, kind: str, value: bytes) -> None:
+        self.keyring.check(record.topic, key, kind, record.headers, value, record.timestamp * 1000)
+
+    def _take_containment(self, found: Containment, key: str) -> None:
+        known = self.containments.get(key)
+        if found.agent_id != key or (known is not None and found.epoch < known.epoch):
+            return
+        self.containments[key] = found
+        standing = {order.run_id: order for order in found.orders if order.action == "stop"}
+        for agent_id, run_id in [run for run in self.facts.stopped if run[0] == key]:
+            if run_id not in standing:
+                del self.facts.stopped[agent_id, run_id]
+        for order in standing.values():
+            self.facts.take_stop(key, order.run_id, order.command_id, order.since_us)
+
+    def _take_receipt(self, record: Record, key: str, value: bytes) -> None:
+        """A receipt may only tighten what counts as a step after the stop, so a mark is proof enough."""
+        receipt = Receipt.read(value)
+        if receipt.agent_id != key or receipt.status != "effective":
+            return
+        good = self.master and mark_is_good(
+            agent_key(self.master, key), header(record.headers, MARK), record.topic, key, Receipt.type, value
+        )
+        if not good:
+            self._check(record, key, Receipt.type, value)
+        self.facts.take_receipt(receipt, record.timestamp * 1000)

@@ -1,0 +1,158 @@
+"""findings, receipts, verdicts → incidents, decisions, questions, commands, containment. Judged in `responders/`."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from aiokafka import TopicPartition
+
+from responders import LADDER
+from responders.casebook import Casebook
+from responders.cases import decode_case, encode_case
+from responders.limits import Limiter
+from schemas.checkpoint import Checkpoint
+from schemas.command import Command
+from schemas.errors import BadRecord, BadSeal
+from schemas.finding import Finding
+from schemas.liveness import Liveness
+from schemas.message import Message
+from schemas.receipt import Receipt
+from schemas.seal import Signer
+from schemas.verdict import Verdict
+from streams.knowledge import Knowledge
+from streams.lane import Stream
+from streams.records import Output, Record, refused, signed
+
+LIMITS: Final = "~limits"
+"""The checkpoint entry of what was ordered lately; agent ids cannot start with it (`~` is refused at enrolment)."""
+
+
+class Respond(Stream):
+    """Reads findings, receipts and verdicts by agent. One `Casebook` per partition, one limiter for all."""
+
+    name = "respond"
+
+    def __init__(self, knowledge: Knowledge, signer: Signer, instance: str) -> None:
+        self.know = knowledge
+        self.topics = knowledge.topics
+        self.inputs = (self.topics.findings, self.topics.receipts, self.topics.verdicts)
+        self.signer = signer
+        self.instance = instance
+        self.limiter = Limiter()
+        self.books: dict[int, Casebook] = {}
+        self.counters: Counter[str] = Counter()
+
+    def open(self, partition: int, entries: Mapping[str, Checkpoint]) -> None:
+        """Take over the cases of a partition."""
+        book = self.books[partition] = Casebook(LADDER, self.limiter, self.know.containments)
+        for name, entry in entries.items():
+            try:
+                if name == LIMITS:
+                    self.limiter.restore(entry.state or b"")
+                else:
+                    book.restore(decode_case(entry.state or b""))
+            except (BadRecord, msgspec.MsgspecError):
+                self.counters["checkpoint_entries_refused"] += 1
+
+    def close(self, partition: int) -> None:
+        """Give up a partition."""
+        del self.books[partition]
+
+    def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
+        """Return the cases that changed, and the limits."""
+        book = self.books[partition]
+        names = list(book.cases) if whole else list(book.changed)
+        book.changed.clear()
+        entries: dict[str, bytes | None] = {name: encode_case(book.cases[name]) for name in names}
+        if entries:
+            entries[LIMITS] = self.limiter.state()
+        return entries
+
+    async def judge(self, place: TopicPartition, records: Sequence[Record]) -> Sequence[Output]:
+        """Handle each record in order; what is not signed as it must be becomes a dead letter."""
+        out: list[Output] = []
+        book = self.books[place.partition]
+        handlers = {
+            self.topics.findings.name: self._on_finding,
+            self.topics.receipts.name: self._on_receipt,
+            self.topics.verdicts.name: self._on_verdict,
+        }
+        for record in records:
+            try:
+                messages = handlers[place.topic](book, record)
+            except (BadRecord, BadSeal) as error:
+                self.counters[f"dead_{error.kind}"] += 1
+                bad = error if isinstance(error, BadRecord) else BadRecord(error.kind, str(error))
+                out.append(refused(self.topics.dead_letters, record, bad, "respond"))
+                continue
+            out.extend(self._output(message) for message in messages)
+        return out
+
+    def _on_finding(self, book: Casebook, record: Record) -> list[Message]:
+        value = self._checked(record, Finding.type)
+        finding = Finding.read(value)
+        _must_be_keyed_by(record, finding.agent_id)
+        self.counters["findings"] += 1
+        criticality = self.know.facts.policy_of(finding.agent_id).policy.criticality
+        return book.on_finding(finding, self.know.facts.rules, record.timestamp * 1000, criticality=criticality)
+
+    def _on_receipt(self, book: Casebook, record: Record) -> list[Message]:
+        receipt = Receipt.read(record.value)
+        _must_be_keyed_by(record, receipt.agent_id)
+        try:
+            self._checked(record, Receipt.type)
+            trusted = True
+        except BadSeal:
+            trusted = False  # an agent's own receipt carries a mark, which only `detect` can check: it is a claim
+        self.counters["receipts"] += 1
+        return book.on_receipt(receipt, trusted=trusted)
+
+    def _on_verdict(self, book: Casebook, record: Record) -> list[Message]:
+        value = self._checked(record, Verdict.type)
+        verdict = Verdict.read(value)
+        _must_be_keyed_by(record, verdict.agent_id)
+        self.counters["verdicts"] += 1
+        return book.on_verdict(verdict, record.timestamp * 1000)
+
+    def _checked(self, record: Record, kind: str) -> bytes:
+        """Return the value of a record that somebody signed who may."""
+        if record.value is None:
+            raise BadRecord("empty", f"a {kind} cannot be a tombstone")
+        key = (record.key or b"").decode("utf-8", "replace")
+        self.know.keyring.check(record.topic, key, kind, record.headers, record.value, record.timestamp * 1000)
+        return record.value
+
+    def _output(self, message: Message) -> Output:
+        """Sign a message for its topic; every one of these is keyed by the agent it is about."""
+        topic = {
+            "command": self.topics.commands,
+            "containment": self.topics.containment,
+            "approval": self.topics.approvals,
+            "decision": self.topics.decisions,
+            "incident": self.topics.incidents,
+        }[message.type]
+        agent_id = message.target.agent_id if isinstance(message, Command) else message.agent_id  # type: ignore[attr-defined]
+        self.counters[f"{message.type}s"] += 1
+        return signed(topic, agent_id, message, self.signer)
+
+    def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
+        """Lift what has expired, and say, signed, that this worker is alive."""
+        now_us = int(time.time() * 1e6)
+        lifted = [self._output(found) for book in self.books.values() for found in book.expire(now_us)]
+        word = Liveness(
+            component="respond",
+            instance=self.instance,
+            partitions=tuple(sorted(self.books)),
+            lag=sum(lag.values()),
+            counters=dict(self.counters) | dict(self.know.counters),
+            rules_version=self.know.facts.rules.version,
+            time_us=now_us,
+        )
+        return [*lifted, signed(self.topics.liveness, f"respond/{self.instance}", word, self.signer)]
+
+
+def _must_be_keyed_by(record: Record, agent_id: str) -> None:
+    if record.key != agent_id.encode():
+        raise BadRecord("wrong_key", f"the record's key is not its agent {agent_id[:64]!r}")
