@@ -40,6 +40,7 @@ class Standing(msgspec.Struct):
     reason: str
     incident_id: str
     arguments: dict[str, Any]
+    step_id: str = ""
     proof: str = ""
     asked: bool = False
     """A person was asked because the order did not hold."""
@@ -73,6 +74,7 @@ class AgentCase(msgspec.Struct):
                 expires_us=order.expires_us,
                 reason=order.reason,
                 incident_id=order.incident_id,
+                step_id=order.step_id,
             )
             for order in self.orders.values()
         )
@@ -107,6 +109,7 @@ class AgentCase(msgspec.Struct):
             reason=command.reason,
             incident_id=command.incident_id,
             arguments=dict(command.arguments),
+            step_id=command.target.step_id,
         )
         self.prune()
 

@@ -20,6 +20,8 @@ class Order(Frozen):
     """0: does not expire by itself."""
     reason: ShortText = ""
     incident_id: str = ""
+    step_id: str = ""
+    """The step that the order is about."""
 
 
 class Containment(Message):

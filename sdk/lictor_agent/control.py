@@ -54,6 +54,8 @@ class Control:
         self._ended: OrderedDict[str, Obeys] = OrderedDict()
         """Runs that ended lately in this process: a stop that comes late is still answered."""
         self._obeyed: OrderedDict[str, None] = OrderedDict()
+        self._commands: OrderedDict[str, None] = OrderedDict()
+        """Heard on the control topic: the containment may have told of them before."""
         self._waiting: dict[str, Callable[[Command], None]] = {}
         self._unbelieved: dict[tuple[str, str], Heard] = {}
         self._heard: dict[str, float] = {}
@@ -130,7 +132,7 @@ class Control:
         before, self.orders = self.orders, {order.command_id: order for order in found.orders}
         for order in found.orders:
             if order.action in ("stop", "pause"):
-                self._obey(order.action, order.run_id, order.command_id, order.reason, "")
+                self._obey(order.action, order.run_id, order.command_id, order.reason, order.step_id)
         for order in before.values():
             if order.action == "pause" and order.command_id not in self.orders:
                 self._obey("resume", order.run_id, f"{order.command_id}:lifted:{found.epoch}", "lifted", "")
@@ -147,8 +149,11 @@ class Control:
             if waiting is not None:
                 waiting(command)
             return
+        if command.command_id in self._commands:
+            raise Refused("replayed")
         if command.epoch < self.epoch:
             raise Refused("old_epoch")
+        _remember(self._commands, command.command_id)
         self.epoch = command.epoch
         target = command.target
         self._obey(command.action, target.run_id, command.command_id, command.reason, target.step_id)
@@ -170,11 +175,8 @@ class Control:
         if run is None or action not in ("stop", "pause", "resume"):
             return
         if command_id in self._obeyed:
-            self.counters["replayed"] += 1
             return
-        self._obeyed[command_id] = None
-        if len(self._obeyed) > _SEEN:
-            self._obeyed.popitem(last=False)
+        _remember(self._obeyed, command_id)
         self.counters[f"obeyed_{action}"] += 1
         run.obey(action, command_id, reason, step_id)
 
@@ -184,7 +186,7 @@ class Control:
             self._runs[run.run_id] = run
             for order in list(self.orders.values()):
                 if order.run_id == run.run_id:
-                    self._obey(order.action, order.run_id, order.command_id, order.reason, "")
+                    self._obey(order.action, order.run_id, order.command_id, order.reason, order.step_id)
 
     def remove(self, run: Obeys) -> None:
         """A run has ended."""
@@ -220,6 +222,12 @@ class Control:
     def alive(self, component: str) -> bool:
         """Tell whether a component has been heard of lately."""
         return time.monotonic() - self._heard.get(component, -1e9) < ALIVE_S
+
+
+def _remember(seen: OrderedDict[str, None], name: str) -> None:
+    seen[name] = None
+    if len(seen) > _SEEN:
+        seen.popitem(last=False)
 
 
 _WRITES: Final = frozenset({"mutates", "spends", "egress", "executes_code", "grants_access", "irreversible"})

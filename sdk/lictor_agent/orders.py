@@ -38,6 +38,7 @@ class Order(msgspec.Struct, frozen=True):
     run_id: str = ""
     expires_us: int = 0
     reason: str = ""
+    step_id: str = ""
     arguments: dict[str, Any] = {}
 
 
