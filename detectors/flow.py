@@ -1,5 +1,6 @@
 """What a trace has read, and which words came from whom: kept up to date before any detector of flow judges."""
 
+import itertools
 from typing import Final
 
 from detectors.base import Seen
@@ -48,12 +49,11 @@ def _add(readings: list[Reading], step: Step, what: str) -> None:
 
 
 def _add_words(known: set[int], text: str) -> None:
-    for count, word in enumerate(words(text)):
-        if count >= MAX_WORDS_PER_STEP or len(known) >= MAX_WORDS:
-            return
-        known.add(word_key(word))
-        if host := host_of(word):
-            known.add(host_key(host))
+    if len(known) >= MAX_WORDS or not text:
+        return
+    fresh = dict.fromkeys(itertools.islice(words(text), MAX_WORDS_PER_STEP))
+    known.update(map(word_key, fresh))
+    known.update(host_key(host) for word in fresh if "." in word and (host := host_of(word)))
 
 
 def word_key(word: str) -> int:

@@ -8,16 +8,20 @@ from detectors.after_stop import AfterStop
 from detectors.base import Detector, Seen
 from detectors.facts import Facts
 from detectors.grants import Grants
-from detectors.identity import Identity
+from detectors.impersonation import Impersonation
 from detectors.pressure import Pressure
 from detectors.runaway import Runaway
 from detectors.sequence import StepSequence, is_repeat
 from detectors.state import UNKNOWN_POOL, Memory
 from detectors.tainted_egress import TaintedEgress
-from schemas.finding import Finding
-from schemas.step import message_key
+from detectors.words import digest64
+from schemas.finding import Finding, Identity
+from schemas.policy import Trait
+from schemas.step import Step, message_key
 
-ALL: Final[tuple[Detector, ...]] = (Identity(), StepSequence(), AfterStop(), Grants(), TaintedEgress(), Runaway())
+_NO_TRAITS: Final[frozenset[Trait]] = frozenset()
+
+ALL: Final[tuple[Detector, ...]] = (Impersonation(), StepSequence(), AfterStop(), Grants(), TaintedEgress(), Runaway())
 
 
 @dataclass(slots=True)
@@ -28,6 +32,23 @@ class Judgement:
     repeat: bool = False
     """The record was judged before; nothing was counted again."""
     evicted: int = 0
+
+
+def see(step: Step, value: bytes, offset: int, append_us: int, identity: Identity, facts: Facts) -> Seen:
+    """Put a step together with what is known when it is judged: its clamped time, its agent's policy, its tool's traits."""
+    policy = facts.policy_of(step.agent_id)
+    clocks = facts.rules.clocks
+    earliest, latest = append_us - clocks.lateness_s * 1_000_000, append_us + clocks.skew_s * 1_000_000
+    return Seen(
+        step=step,
+        offset=offset,
+        append_us=append_us,
+        judged_us=min(max(step.time_us, earliest), latest),
+        identity=identity,
+        value_digest=digest64(value),
+        policy=policy,
+        traits=policy.traits(step.tool) if step.tool else _NO_TRAITS,
+    )
 
 
 def inspect(seen: Seen, memory: Memory, facts: Facts, watch: tuple[Detector, ...] = ALL) -> Judgement:

@@ -1,5 +1,6 @@
 """Policies as people write them: YAML in layers, turned into what agents and workers are sent."""
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ def folder() -> Path:
     return _IN_WHEEL if _IN_WHEEL.is_dir() else POLICIES
 
 
+@functools.cache
 def words() -> dict[str, tuple[Trait, ...]]:
     """Return what a tool's name says of it: word → traits."""
     groups: Mapping[str, Mapping[str, Any]] = yaml.safe_load((folder() / "words.yml").read_text(encoding="utf-8"))

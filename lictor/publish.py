@@ -1,5 +1,6 @@
 """Putting the key list, the policies and the rule book on their topics, signed, and only if they are newer."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from lictor import topic_io
@@ -51,8 +52,14 @@ def _withdrawn(in_force: dict[tuple[str, str], Record], topic: str, policies: Po
     """Agents that the file no longer names get what anybody gets, under its version: tombstones are not believed."""
     named = {policy.agent_id for policy in policies.agents} | {KEY_LIST}
     anybody = policies.of(ANY_AGENT)
-    gone = [key for found, key in in_force if found == topic and key not in named]
-    return [(key, anybody.model_copy(update={"agent_id": key})) for key in gone]
+    gone = [(key, record) for (found, key), record in in_force.items() if found == topic and key not in named]
+    out: list[tuple[str, Message]] = []
+    for key, record in gone:
+        known = AgentPolicy.read(record.value)
+        fresh = anybody.model_copy(update={"agent_id": key, "version": known.version + 1})
+        if not _same(fresh, known):
+            out.append((key, fresh))
+    return out
 
 
 def _is_newer(message: Message, known: Record | None) -> bool:
@@ -65,11 +72,35 @@ def _is_newer(message: Message, known: Record | None) -> bool:
     except BadRecord:
         return True
     version, known_version = message.version, there.version  # type: ignore[attr-defined]  # both kinds have one
-    blank: dict[str, int] = {"issued_us": 0, "version": 0}
-    if message.model_copy(update=blank) == there.model_copy(update=blank):
+    if _same(message, there):
         return bool(version > known_version)
     if version <= known_version:
         raise BadPolicy(
             f"the policy changed, but `version: {version}` does not rise above {known_version}, which is in force; raise it"
         )
     return True
+
+
+def _same(one: Message, other: Message) -> bool:
+    """Tell whether two policies say the same, whatever their number."""
+    blank: dict[str, int] = {"issued_us": 0, "version": 0}
+    return one.model_copy(update=blank) == other.model_copy(update=blank)
+
+
+async def publish_more(bootstrap: str, settings: Settings, keys: Keys, policies: Iterable[AgentPolicy]) -> None:
+    """Publish policies of further agents beside those in force, each only if it is not there already."""
+    topics = settings.topics
+    records = await topic_io.read_all(bootstrap, [topics.policies], settings.kafka_client)
+    in_force = {(record.key or b"").decode(): AgentPolicy.read(record.value) for record in records if _is_policy(record)}
+    signer = keys.signer(f"people/{OPERATOR}")
+    out: list[Output] = []
+    for policy in policies:
+        known = in_force.get(policy.agent_id)
+        if known is None or not _same(policy, known):
+            version = max(policy.version, known.version + 1 if known else 1)
+            out.append(signed(topics.policies, policy.agent_id, policy.model_copy(update={"version": version}), signer))
+    await topic_io.publish(bootstrap, out, settings.kafka_client)
+
+
+def _is_policy(record: Record) -> bool:
+    return record.value is not None and record.key != KEY_LIST.encode()

@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from lictor.admin import connect
 from schemas.errors import KafkaUnavailable
 from streams.lane import LaneSettings, producer_for
 from streams.records import Output, Record
@@ -77,3 +78,15 @@ async def publish(bootstrap: str, outputs: Sequence[Output], client: Mapping[str
     """Publish a few records and wait until they are acknowledged."""
     async with sender(bootstrap, client) as out:
         await out.send(outputs)
+
+
+async def committed(bootstrap: str, group: str, client: Mapping[str, Any]) -> dict[TopicPartition, int]:
+    """Return what a consumer group has committed."""
+    admin = await connect(bootstrap, client)
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+        return {place: meta.offset for place, meta in found.items() if meta.offset >= 0}
+    except KafkaError:
+        return {}
+    finally:
+        await admin.close()

@@ -19,6 +19,8 @@ class Liveness(Message):
     lag: int = Field(default=0, ge=0)
     behind_us: Micros = 0
     counters: dict[str, int] = Field(default_factory=dict)
+    applied: dict[str, int] = Field(default_factory=dict)
+    """Broadcast topic → the offset after the last record that is in force here."""
     policy_version: int = 0
     rules_version: int = 0
     time_us: Micros

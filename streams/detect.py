@@ -8,10 +8,8 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from detectors.base import Seen
-from detectors.inspect import inspect
-from detectors.policy_view import PolicyView
+from detectors.inspect import inspect, see
 from detectors.state import Memory, decode_state, encode_state
-from detectors.words import digest64
 from responders.autonomy import decide
 from responders.clearance import Word, needs_clearance, strictest
 from schemas import ids
@@ -20,7 +18,6 @@ from schemas.command import Command, Target
 from schemas.errors import BadRecord
 from schemas.finding import Finding, Identity
 from schemas.liveness import Liveness
-from schemas.policy import Trait
 from schemas.seal import MARK, Signer, agent_key, header, mark_is_good
 from schemas.step import Step, content, message_key, read_step
 from streams.knowledge import Knowledge
@@ -29,7 +26,6 @@ from streams.records import Output, Record, partition_of, refused, signed
 
 IDLE_US: Final = 24 * 3600 * 1_000_000
 CLEARANCE_LIFE_US: Final = 60 * 1_000_000
-_NO_TRAITS: Final[frozenset[Trait]] = frozenset()
 
 
 class Detect(Stream):
@@ -102,14 +98,7 @@ class Detect(Stream):
         identity = self._identity(step, record, key)
         if identity != "marked" and self.know.facts.rules.identity == "require":
             raise BadRecord(f"identity_{identity}", "the step's mark is missing or not the agent's, and identity is `require`")
-        policy = self.know.facts.policy_of(step.agent_id)
-        traits = policy.traits(step.tool) if step.tool else _NO_TRAITS
-        append_us = record.timestamp * 1000
-        clocks = self.know.facts.rules.clocks
-        judged_us = min(max(step.time_us, append_us - clocks.lateness_s * 1_000_000), append_us + clocks.skew_s * 1_000_000)
-        return Seen(
-            step, record.offset, append_us, judged_us, identity, digest64(record.value or b""), policy, traits
-        )
+        return see(step, record.value or b"", record.offset, record.timestamp * 1000, identity, self.know.facts)
 
     def _identity(self, step: Step, record: Record, key: str) -> Identity:
         good = header(record.headers, MARK)
@@ -168,6 +157,7 @@ class Detect(Stream):
             lag=total,
             behind_us=max(self.behind_us.values(), default=0) if total else 0,
             counters=dict(self.counters) | dict(self.know.counters),
+            applied=dict(self.know.applied),
             rules_version=self.know.facts.rules.version,
             time_us=int(time.time() * 1e6),
         )
@@ -176,8 +166,8 @@ class Detect(Stream):
 
 def clearance_word(seen: Seen, findings: Sequence[Finding], know: Knowledge) -> Word:
     """Return the strictest answer that the rulings on this step give."""
-    policy: PolicyView = seen.policy
-    rulings = [decide(finding, know.facts.rules, criticality=policy.policy.criticality) for finding in findings]
+    criticality = seen.policy.policy.criticality
+    rulings = [decide(finding, know.facts.rules, criticality=criticality) for finding in findings]
     return strictest(rulings)
 
 

@@ -39,16 +39,19 @@ class Knowledge:
     containments: dict[str, Containment] = field(default_factory=dict)
     """The newest set of each agent that ever had one."""
     counters: Counter[str] = field(default_factory=Counter)
+    applied: dict[str, int] = field(default_factory=dict)
+    """Topic of one partition → the offset after the last record applied: what a publisher of policy waits for."""
     _unbelieved: dict[tuple[str, bytes | None], Record] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
         """Take one broadcast record. What cannot be believed is counted and left alone; the last-known-good stays."""
-        if record.value is None:
-            return
         try:
-            self._take(record, record.value)
+            if record.value is not None:
+                self._take(record, record.value)
         except (BadSeal, BadRecord) as error:
             self._refuse(record, error)
+        if record.topic in (self.topics.policies.name, self.topics.rules.name):
+            self.applied[record.topic] = record.offset + 1
 
     def alive(self, component: str) -> bool:
         """Tell whether the component has been heard of lately."""

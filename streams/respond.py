@@ -147,6 +147,7 @@ class Respond(Stream):
             partitions=tuple(sorted(self.books)),
             lag=sum(lag.values()),
             counters=dict(self.counters) | dict(self.know.counters),
+            applied=dict(self.know.applied),
             rules_version=self.know.facts.rules.version,
             time_us=now_us,
         )

@@ -9,7 +9,7 @@ __all__ = ["add_verbs", "main"]
 
 def add_verbs(app: click.Group) -> None:
     """Add every verb, in the order in which a newcomer meets them."""
-    from lictor.cli import demo, run  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+    from lictor.cli import demo, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
 
-    for verb in (demo.demo, run.up, run.worker):
+    for verb in (demo.demo, run.up, sessions.ingest, sessions.backtest, run.worker):
         app.add_command(verb)

@@ -67,6 +67,8 @@ class Run:
         self._paused: set[str] = set()
         self._moved = threading.Condition()
         self._executing: dict[int, Call] = {}
+        self._reads: dict[str, set[str]] = {}
+        """Trace → what it has read so far, as conditions on `reads` see it: `untrusted`, `sensitive`."""
         self._waiting: set[concurrent.futures.Future[Any]] = set()
         self._handed: OrderedDict[str, int] = OrderedDict()
         self._about_step = ""
@@ -117,6 +119,8 @@ class Run:
         wire.must_be_origin(origin)
         self.check()
         self._publish("message", {"text": text, "origin": origin})
+        if origin not in ("user", "operator", "agent"):
+            self._has_read(self.trace_id, "untrusted")
 
     def model_call(self, model: str, *, provider: str = "") -> ModelCall:
         """Return a model call, to be used as a context manager."""
@@ -140,6 +144,13 @@ class Run:
         """Raise `AgentStopped` if the run was ordered to stop."""
         if self.stopped is not None:
             raise AgentStopped(self.stopped.reason, command_id=self.stopped.command_id, run_id=self.run_id)
+
+    def reads(self, trace_id: str) -> list[str]:
+        """Return what a trace has read so far."""
+        return sorted(self._reads.get(trace_id, ()), reverse=True)
+
+    def _has_read(self, trace_id: str, *what: str) -> None:
+        self._reads.setdefault(trace_id, set()).update(what)
 
     # A call's way, in order: hold, begin, (waits), body, finish.
 
@@ -229,6 +240,8 @@ class Run:
         elif call.kind == "tool_call":
             del fields["gate"]
             self._publish("tool_result", fields, trace_id=call.trace_id)
+            if fields["outcome"] != "denied":
+                self._has_read(call.trace_id, *verdicts.reads_through(self, call))
         with self._lock:
             self._executing.pop(id(call), None)
         self._settle()

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lictor_agent import globs
 from lictor_agent.errors import ToolDenied
 from lictor_agent.gate import Answer, Call, Compiled, over_budget, verdict_in
 from lictor_agent.wire import Gate, canonical
@@ -67,9 +68,22 @@ def _grants(run: "Run", call: "calls.Call", policy: Compiled) -> Answer:
         "workflow": run.workflow,
         "delegator": list(run.delegation),
         "model": call.name if call.asks == "models" else "",
-        "reads": [],
+        "reads": run.reads(call.trace_id),
     }
     return policy.judge(Call(call.asks, call.name, values))
+
+
+def reads_through(run: "Run", call: "calls.Call") -> set[str]:
+    """Return what a tool's result brings into its trace."""
+    if run.agent.settings.off:
+        return set()
+    policy = run.agent.policy()
+    traits, origin = policy.traits(call.name), call.outcome.get("origin", "tool")
+    found = {"sensitive"} if "reads_sensitive" in traits else set()
+    foreign = "reads_untrusted" in traits or origin in ("web", "file", "agent", "memory")
+    if foreign and not globs.match_any(policy.policy.trusted_tools, call.name):
+        found.add("untrusted")
+    return found
 
 
 def same_call(call: "calls.Call") -> tuple[str, str, bytes]:

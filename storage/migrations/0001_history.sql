@@ -224,7 +224,7 @@ CREATE TABLE IF NOT EXISTS liveness
 (
     kafka_topic LowCardinality(String), kafka_partition UInt32, kafka_offset UInt64, kafka_time DateTime64(3, 'UTC'),
     v UInt8, component LowCardinality(String), instance String, generation UInt64, partitions Array(UInt32), lag UInt64,
-    behind_us UInt64, counters String CODEC(ZSTD(1)), policy_version UInt64, rules_version UInt64, time_us UInt64
+    behind_us UInt64, counters String CODEC(ZSTD(1)), applied String, policy_version UInt64, rules_version UInt64, time_us UInt64
 )
 ENGINE = MergeTree PARTITION BY toYYYYMM(kafka_time) ORDER BY (component, instance, kafka_time)
 TTL toDateTime(kafka_time) + INTERVAL 7 DAY

@@ -10,7 +10,7 @@ from schemas.finding import Finding
 from schemas.message import Severity
 
 
-class Identity(Detector):
+class Impersonation(Detector):
     """Under `identity: observe`, ask a person; an order against the *named* agent would punish the victim.
 
     `lictor.identity.forged`: a mark made with another key. `lictor.identity.unmarked`: none at all. Once per run.

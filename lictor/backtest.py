@@ -1,0 +1,121 @@
+"""Recorded sessions through the same gate, detectors and autonomy table as live, without a broker."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detectors.facts import Facts
+from detectors.inspect import inspect, see
+from detectors.policy_view import PolicyView
+from detectors.state import Memory
+from lictor.gate_replay import gated, reads_so_far
+from lictor.policy_file import Policies, load_policies
+from lictor.sessions import Session, recorded_policy
+from responders.autonomy import decide
+from responders.clearance import needs_clearance, word_of
+from schemas.finding import Finding
+from schemas.policy import ANY_AGENT, AgentPolicy
+from schemas.step import Step, encode_step, message_key
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One finding of a session: at which recorded step it was complete, and what was decided."""
+
+    step: int
+    finding: Finding
+    decision: str
+
+
+@dataclass(slots=True)
+class Result:
+    """What a session came to."""
+
+    session: Session
+    found: list[Judged] = field(default_factory=list)
+
+    @property
+    def first_intervention(self) -> int | None:
+        """The smallest step whose decision is not `observe`."""
+        return min((judged.step for judged in self.found if judged.decision != "observe"), default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the line of the result file."""
+        findings = [
+            {
+                "step": judged.step,
+                "rule_id": judged.finding.rule_id,
+                "severity": judged.finding.severity,
+                "confidence": judged.finding.confidence,
+                "reason": judged.finding.reason,
+                "decision": judged.decision,
+            }
+            for judged in self.found
+        ]
+        return {
+            "session_id": self.session.session_id,
+            "findings": findings,
+            "first_intervention": self.first_intervention,
+        }
+
+
+class Backtest:
+    """Judges sessions one after the other. Without a policy, recorded agents count as registered and granted all."""
+
+    def __init__(self, policies: Policies | None) -> None:
+        self.policies = policies
+        rules = (policies or load_policies(None, issued_us=1)).rules
+        self.facts = Facts(rules=rules)
+        if policies is not None:
+            self.facts.take_policy(policies.of(ANY_AGENT))
+        self.memory = Memory(rules.bounds.traces_per_agent)
+        self.offset = 0
+
+    def judge(self, session: Session) -> Result:
+        """Judge one session; its trace is forgotten afterwards, what is learned about its agent is not."""
+        if session.agent_id not in self.facts.policies:
+            self.facts.take_policy(self._policy(session.agent_id))
+        result = Result(session)
+        for step, index in zip(session.steps, session.indexes, strict=True):
+            result.found.extend(self._judge_step(step, max(0, index)))
+        for key in {message_key(step) for step in session.steps}:
+            if self.memory.get(key) is not None:
+                self.memory.forget(key)
+        return result
+
+    def _policy(self, agent_id: str) -> AgentPolicy:
+        if self.policies is None:
+            return recorded_policy(agent_id)
+        return self.policies.of(agent_id).model_copy(update={"agent_id": agent_id})
+
+    def _judge_step(self, step: Step, index: int) -> list[Judged]:
+        policy = self.facts.policy_of(step.agent_id)
+        step = gated(step, policy, reads_so_far(self.memory.get(message_key(step))))
+        self.offset += 1
+        seen = see(step, encode_step(step), self.offset, max(0, step.time_us), "marked", self.facts)
+        findings = inspect(seen, self.memory, self.facts).findings
+        return [Judged(index, finding, self._decision(step, policy, finding)) for finding in findings]
+
+    def _decision(self, step: Step, policy: PolicyView, finding: Finding) -> str:
+        """Return the word for a finding: of a call that gate or clearance keeps from running, what kept it."""
+        verdict = step.gate.verdict if step.gate else ""
+        if verdict in ("deny", "ask"):
+            return verdict
+        ruling = decide(finding, self.facts.rules, criticality=policy.policy.criticality)
+        if needs_clearance(step, policy.traits(step.tool), policy.policy):
+            word = word_of(ruling)
+            return "observe" if word == "allow" else word
+        return ruling.action
+
+
+def write_results(results: Iterable[Result], out: Path, progress: Callable[[], None]) -> int:
+    """Write one line a session; return how many."""
+    count = 0
+    with out.open("w", encoding="utf-8") as file:
+        for result in results:
+            file.write(json.dumps(result.as_json(), ensure_ascii=False) + "\n")
+            count += 1
+            progress()
+    return count

@@ -1,0 +1,38 @@
+"""What the gate would have said of a recorded call, by the policy in force: for recordings made without one."""
+
+from detectors.policy_view import PolicyView
+from detectors.state import TraceState
+from lictor.sessions import with_gate
+from schemas.policy import AgentMode
+from schemas.step import Gate, Step, Verdict
+
+_ASKED = frozenset({"tool_call", "model_call", "handoff"})
+
+
+def gated(step: Step, policy: PolicyView, reads: tuple[str, ...] = ()) -> Step:
+    """Return the step as the SDK would have published it, with the gate's answer."""
+    if step.kind not in _ASKED:
+        return step
+    answer = policy.judge(step, reads)
+    verdict = _verdict(policy.policy.mode, answer.effect, answer.rule)
+    traits = policy.traits(step.tool) if step.kind == "tool_call" else frozenset()
+    if verdict == "allow" and policy.policy.mode != "observe" and not traits.isdisjoint(policy.policy.clearance.traits):
+        verdict = "hold"
+    version, mode = policy.policy.version, policy.policy.mode
+    return with_gate(step, Gate(verdict, answer.grant, version, answer.rule, mode))
+
+
+def _verdict(mode: AgentMode, effect: str, rule: str) -> Verdict:
+    if mode == "observe":
+        return "allow"
+    if rule == "no_grant" and mode == "ask":
+        return "ask"
+    known: dict[str, Verdict] = {"allow": "allow", "narrow": "narrow", "clear": "hold", "ask": "ask"}
+    return known.get(effect, "deny")
+
+
+def reads_so_far(trace: TraceState | None) -> tuple[str, ...]:
+    """Return what a trace has read so far, as the gate in the process would know it."""
+    if trace is None:
+        return ()
+    return (("untrusted",) if trace.flow.untrusted else ()) + (("sensitive",) if trace.flow.sensitive else ())
