@@ -26,7 +26,7 @@ class Seen:
     append_us: int
     """Kafka's append time, microseconds."""
     judged_us: int
-    """The step's own time, clamped to append time − lateness / + skew."""
+    """The step's own time, clamped to append time minus lateness or + skew."""
     identity: Identity
     value_digest: int
     """64-bit digest of the record's bytes: tells a repeat from a rewrite."""

@@ -26,7 +26,9 @@ class Grants(Detector):
     severity: ClassVar[Severity] = "high"
     impact: ClassVar[float] = 0.7
     tags: ClassVar[tuple[str, ...]] = ("owasp.asi02", "owasp.asi03", "atlas.aml.t0053")
-    blind_spots: ClassVar[str] = "A call that the policy allows and that does harm all the same; a tool run without a step."
+    blind_spots: ClassVar[str] = (
+        "A call that the policy allows and that does harm all the same; a tool run without a step."
+    )
 
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
         """Findings for calls only, and for the first step of a run nobody registered."""
@@ -46,7 +48,9 @@ class Grants(Detector):
 
     def _unregistered(self, seen: Seen) -> Finding:
         reason = f"agent {shown(seen.step.agent_id)} started a run, and no policy names it"
-        return self.finding(seen, reason, confidence=1.0, severity="low", aspect="unregistered", group=seen.step.agent_id)
+        return self.finding(
+            seen, reason, confidence=1.0, severity="low", aspect="unregistered", group=seen.step.agent_id
+        )
 
     def _refused(self, seen: Seen, why: str, *, went_ahead: bool) -> Finding:
         step = seen.step

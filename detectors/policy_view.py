@@ -51,7 +51,9 @@ class PolicyView:
         """Return what the grants say of a `tool_call`, `model_call` or `handoff`. `reads`: what the trace has read."""
         facts = facts_of(step, reads)
         answers = [
-            answer for layer in self.policy.layers if (answer := _judge_layer(layer.grants, layer.name, facts)) is not None
+            answer
+            for layer in self.policy.layers
+            if (answer := _judge_layer(layer.grants, layer.name, facts)) is not None
         ]
         if not answers:
             return _no_opinion(facts.kind)
@@ -141,7 +143,9 @@ def holds(test: Test, value: Any, *, wary: bool) -> bool:
 
 
 def _member_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    return _equality_holds(test, value) and _number_holds(test, value, wary=wary) and _text_holds(test, value, wary=wary)
+    return (
+        _equality_holds(test, value) and _number_holds(test, value, wary=wary) and _text_holds(test, value, wary=wary)
+    )
 
 
 def _equality_holds(test: Test, value: Any) -> bool:

@@ -14,8 +14,38 @@ from schemas.finding import Evidence, Finding
 from schemas.message import Severity
 
 DESTINATION_KEYS: Final = frozenset(
-    "to recipient recipients address email url uri link href host domain endpoint channel user users participant "
-    "participants cc bcc account iban phone webhook target destination receiver server bucket repo repository".split()
+    [
+        "to",
+        "recipient",
+        "recipients",
+        "address",
+        "email",
+        "url",
+        "uri",
+        "link",
+        "href",
+        "host",
+        "domain",
+        "endpoint",
+        "channel",
+        "user",
+        "users",
+        "participant",
+        "participants",
+        "cc",
+        "bcc",
+        "account",
+        "iban",
+        "phone",
+        "webhook",
+        "target",
+        "destination",
+        "receiver",
+        "server",
+        "bucket",
+        "repo",
+        "repository",
+    ]
 )
 SHORT: Final = 512
 """A longer argument is content, not an address."""
@@ -53,7 +83,9 @@ class TaintedEgress(Detector):
         places = list(destinations(seen, flow))
         confidence, severity, why = _weigh(places)
         tool = shown(seen.step.tool)
-        reason = f"{tool} sends something out of a trace that {flow.untrusted[0].what} and {flow.sensitive[0].what}; {why}"
+        reason = (
+            f"{tool} sends something out of a trace that {flow.untrusted[0].what} and {flow.sensitive[0].what}; {why}"
+        )
         evidence = [_evidence(flow.untrusted[0]), _evidence(flow.sensitive[0])]
         return (self.finding(seen, reason, confidence=confidence, severity=severity, evidence=evidence),)
 

@@ -65,7 +65,8 @@ async def _brokers(admin: AIOKafkaAdminClient) -> int:
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[Topic], partitions: int, replicas: int) -> None:
     wanted = [
-        NewTopic(topic.name, topic.partitions or partitions, replicas, topic_configs=topic.config()) for topic in missing
+        NewTopic(topic.name, topic.partitions or partitions, replicas, topic_configs=topic.config())
+        for topic in missing
     ]
     try:
         await admin.create_topics(wanted)

@@ -32,7 +32,9 @@ class History:
         """Connect to the history of these settings. Raises `StoreUnavailable` with what to do."""
         where = settings.clickhouse or str(settings.running().get("sql", ""))
         if not where:
-            raise StoreUnavailable("no history is being served: `lictor up` serves it, or set LICTOR_CLICKHOUSE to a server")
+            raise StoreUnavailable(
+                "no history is being served: `lictor up` serves it, or set LICTOR_CLICKHOUSE to a server"
+            )
         return cls(where)
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:

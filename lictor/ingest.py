@@ -28,6 +28,8 @@ from schemas.step import DeclaredTool, Step, encode_step, message_key
 from streams.records import Output
 
 BATCH: Final = 1000
+OLDEST_US: Final = 1800 * 1_000_000
+"""A longer session is squeezed into the last half hour: its clock is not what is judged."""
 SETTLE_TIMEOUT_S: Final = 300.0
 IN_FORCE_TIMEOUT_S: Final = 30.0
 
@@ -131,8 +133,9 @@ class Ingest:
     def _outputs(self, session: Session) -> list[Output]:
         """Return a session as marked records, moved in time so that it ends now."""
         self.labels[session.run_id] = session.label
-        shift = int(time.time() * 1e6) - session.steps[-1].time_us
-        return [self._output(at_time(step, step.time_us + shift)) for step in session.steps]
+        now_us = int(time.time() * 1e6)
+        shift, earliest = now_us - session.steps[-1].time_us, now_us - OLDEST_US
+        return [self._output(at_time(step, max(earliest, step.time_us + shift))) for step in session.steps]
 
     def _output(self, step: Step) -> Output:
         step = gated(step, self.facts.policies[step.agent_id])
@@ -145,7 +148,11 @@ class Ingest:
         return Output(topic, key, value, headers)
 
     async def _settle(
-        self, before: Mapping[TopicPartition, int], after: Mapping[TopicPartition, int], history: History, done: Ingested
+        self,
+        before: Mapping[TopicPartition, int],
+        after: Mapping[TopicPartition, int],
+        history: History,
+        done: Ingested,
     ) -> None:
         """Wait until the streams have handled everything and the history holds what they wrote."""
         ends = time.monotonic() + SETTLE_TIMEOUT_S
@@ -170,7 +177,9 @@ class Ingest:
         topics = self.settings.topics
         watched = (topics.findings, topics.decisions, topics.incidents, topics.commands)
         offsets = asyncio.run(topic_io.end_offsets(self.settings.kafka, watched, self.settings.kafka_client))
-        wanted = {topic.name: sum(end for place, end in offsets.items() if place.topic == topic.name) for topic in watched}
+        wanted = {
+            topic.name: sum(end for place, end in offsets.items() if place.topic == topic.name) for topic in watched
+        }
         return history.archived(watched) == wanted
 
     def _count_findings(self, history: History, done: Ingested) -> None:
@@ -233,7 +242,9 @@ async def wait_in_force(settings: Settings) -> None:
                     for records in (await source.getmany(timeout_ms=200)).values():
                         heard |= _applied(records, topics.policies.name, began_ms)
     except TimeoutError:
-        raise LictorError("no `detect` has said that the policies are in force; is it running? `lictor status` shows") from None
+        raise LictorError(
+            "no `detect` has said that the policies are in force; is it running? `lictor status` shows"
+        ) from None
 
 
 def _applied(records: Iterable[Any], topic: str, began_ms: int) -> dict[str, int]:

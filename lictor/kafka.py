@@ -58,10 +58,20 @@ class EmbeddedKafka:
             raise
 
     def _format(self, classpath: str, conf: Path) -> None:
-        command = [*_java(classpath, self.folder), "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(conf)]
+        command = [
+            *_java(classpath, self.folder),
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            _CLUSTER_ID,
+            "-c",
+            str(conf),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own argv
         if done.returncode:
-            raise KafkaUnavailable(f"cannot format the data folder: {done.stderr.strip()[-400:]}", where=str(self.folder))
+            raise KafkaUnavailable(
+                f"cannot format the data folder: {done.stderr.strip()[-400:]}", where=str(self.folder)
+            )
 
     def _spawn(self, classpath: str, conf: Path) -> subprocess.Popen[bytes]:
         self._aot = AotCache(classpath)
@@ -126,7 +136,9 @@ def lock_folder(folder: Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise InUse("another Lictor uses this data folder; stop it or set LICTOR_HOME to another", where=str(folder)) from None
+        raise InUse(
+            "another Lictor uses this data folder; stop it or set LICTOR_HOME to another", where=str(folder)
+        ) from None
     return file
 
 

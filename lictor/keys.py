@@ -142,7 +142,9 @@ class Keys:
 
 def readable_by_others(folder: Path) -> list[Path]:
     """Return key files that other users of this machine can read."""
-    return [path for path in sorted(folder.rglob("*")) if path.suffix in (".key", ".json") and path.stat().st_mode & 0o077]
+    return [
+        path for path in sorted(folder.rglob("*")) if path.suffix in (".key", ".json") and path.stat().st_mode & 0o077
+    ]
 
 
 def _now_us() -> int:

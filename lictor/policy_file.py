@@ -158,7 +158,9 @@ def _read(path: Path) -> PolicyFile:
     if not isinstance(data, dict):
         raise BadPolicy("the policy must be a mapping with `version:`", where=str(path))
     try:
-        found = PolicyFile.model_validate(data, extra="forbid")  # also inside grants, whose wire form ignores new fields
+        found = PolicyFile.model_validate(
+            data, extra="forbid"
+        )  # also inside grants, whose wire form ignores new fields
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

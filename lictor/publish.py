@@ -91,7 +91,9 @@ async def publish_more(bootstrap: str, settings: Settings, keys: Keys, policies:
     """Publish policies of further agents beside those in force, each only if it is not there already."""
     topics = settings.topics
     records = await topic_io.read_all(bootstrap, [topics.policies], settings.kafka_client)
-    in_force = {(record.key or b"").decode(): AgentPolicy.read(record.value) for record in records if _is_policy(record)}
+    in_force = {
+        (record.key or b"").decode(): AgentPolicy.read(record.value) for record in records if _is_policy(record)
+    }
     signer = keys.signer(f"people/{OPERATOR}")
     out: list[Output] = []
     for policy in policies:

@@ -55,7 +55,9 @@ def read_sessions(path: Path, tools: Mapping[str, tuple[DeclaredTool, ...]] | No
             try:
                 yield session_of(json.loads(line), tools or {})
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise BadInput(f"not a recorded session: {type(error).__name__}: {error}", where=f"{path}:{number}") from None
+                raise BadInput(
+                    f"not a recorded session: {type(error).__name__}: {error}", where=f"{path}:{number}"
+                ) from None
 
 
 def count_sessions(path: Path) -> int:
@@ -98,7 +100,11 @@ def session_of(data: Mapping[str, Any], tools: Mapping[str, tuple[DeclaredTool, 
     maker = _Maker(agent_id, run_id, trace_id, str(data.get("agent_model") or "")[:128])
     recorded = list(data["steps"])
     first_us = _time_us(recorded[0], _BASE_US) if recorded else _BASE_US
-    steps = [maker.make("run_started", "", first_us, {"version": maker.model, "owner": "recorded", "tools": tools.get(agent_id, ())})]
+    steps = [
+        maker.make(
+            "run_started", "", first_us, {"version": maker.model, "owner": "recorded", "tools": tools.get(agent_id, ())}
+        )
+    ]
     indexes = [-1]
     last_us = first_us
     for position, step in enumerate(recorded):

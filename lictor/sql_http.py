@@ -54,19 +54,21 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = 60
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+    def do_GET(self) -> None:
         """Answer `/ping`, and queries given in the address."""
         if urlsplit(self.path).path in ("/ping", "/replicas_status"):
             self._answer(HTTPStatus.OK, b"Ok.\n", "TabSeparated")
             return
         self._query(b"")
 
-    def do_POST(self) -> None:  # noqa: N802 - the name http.server calls
+    def do_POST(self) -> None:
         """Answer a query given in the body, in the address, or begun in one and ended in the other."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MAX_SQL:
             self.close_connection = True
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a query has at most {MAX_SQL} bytes and says its length")
+            self._refuse(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a query has at most {MAX_SQL} bytes and says its length"
+            )
             return
         self._query(self.rfile.read(int(length)))
 
@@ -78,7 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = [asked.get("query", [""])[0], body.decode("utf-8", "replace")]
         sql = "\n".join(part for part in parts if part.strip())
         wanted = self.headers.get("X-ClickHouse-Format") or asked.get("default_format", ["TabSeparated"])[0]
-        parameters = {name.removeprefix("param_"): values[0] for name, values in asked.items() if name.startswith("param_")}
+        parameters = {
+            name.removeprefix("param_"): values[0] for name, values in asked.items() if name.startswith("param_")
+        }
         if not sql:
             self._refuse(HTTPStatus.BAD_REQUEST, "no query was given: POST it, or give it as ?query=")
             return
@@ -98,13 +102,17 @@ class _Handler(BaseHTTPRequestHandler):
         return host in _MINE and self.headers.get("Origin") is None
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        code = _REFUSED if "Code: " not in reason else int(reason.split("Code: ")[1].split(".")[0] or _REFUSED)
+        code = (
+            _REFUSED if "Code: " not in reason else int(reason.split("Code: ")[1].split(".", maxsplit=1)[0] or _REFUSED)
+        )
         text = reason if "Code: " in reason else f"Code: {_REFUSED}. DB::Exception: {reason}. (ACCESS_DENIED)"
         self._answer(status, text.encode("utf-8", "replace") + b"\n", "TabSeparated", code)
 
     def _answer(self, status: HTTPStatus, body: bytes, given: str, code: int = 0) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "text/plain; charset=UTF-8" if given != "Native" else "application/octet-stream")
+        self.send_header(
+            "Content-Type", "text/plain; charset=UTF-8" if given != "Native" else "application/octet-stream"
+        )
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-ClickHouse-Format", given)
         self.send_header("X-ClickHouse-Timezone", "UTC")

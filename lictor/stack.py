@@ -68,7 +68,10 @@ class Stack:
         self.say = say
         self.keys = Keys(settings.keys_folder)
         self.kafka: EmbeddedKafka | None = None
-        names = [(f"detect-{i + 1}" if settings.detect_workers > 1 else "detect", "detect") for i in range(settings.detect_workers)]
+        names = [
+            (f"detect-{i + 1}" if settings.detect_workers > 1 else "detect", "detect")
+            for i in range(settings.detect_workers)
+        ]
         names += [("respond", "respond"), ("archive", "archive")]
         self.components = [Component(name, role) for name, role in names if role in roles]
         self.stopping = threading.Event()
@@ -161,9 +164,13 @@ class Stack:
         while not component.ready.wait(0.05):
             status = component.process.poll() if component.process else None
             if status is not None:
-                raise LictorError(f"{component.name} ended while starting ({name_of_signal(status)}): {self._last_words(component)}")
+                raise LictorError(
+                    f"{component.name} ended while starting ({name_of_signal(status)}): {self._last_words(component)}"
+                )
             if time.monotonic() > ends:
-                raise LictorError(f"{component.name} was not ready within {READY_S:.0f} s: {self._last_words(component)}")
+                raise LictorError(
+                    f"{component.name} was not ready within {READY_S:.0f} s: {self._last_words(component)}"
+                )
         pid = component.process.pid if component.process else 0
         where = f", SQL at http://{component.said['sql']}" if component.said.get("sql") else ""
         self.say(component.name, f"ready, pid {pid}{where}")
@@ -202,7 +209,9 @@ class Stack:
         kafka = self.kafka
         if kafka is None or kafka.process is None or kafka.process.poll() is None:
             return False
-        self.say("kafka", f"ended ({name_of_signal(kafka.process.returncode)}), starting again: {kafka.last_words()[-200:]}")
+        self.say(
+            "kafka", f"ended ({name_of_signal(kafka.process.returncode)}), starting again: {kafka.last_words()[-200:]}"
+        )
         kafka.stop()
         try:
             kafka.start()
@@ -228,7 +237,9 @@ class Stack:
         if now - component.started_at > HEALTHY_S:
             component.backoff_s = BACKOFF_FIRST_S
         how = name_of_signal(component.process.returncode)
-        self.say(component.name, f"ended ({how}), starting again in {component.backoff_s:g} s: {self._last_words(component)}")
+        self.say(
+            component.name, f"ended ({how}), starting again in {component.backoff_s:g} s: {self._last_words(component)}"
+        )
         component.due_at = now + component.backoff_s
         component.backoff_s = min(BACKOFF_MOST_S, component.backoff_s * 2)
         return False

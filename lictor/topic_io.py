@@ -16,7 +16,9 @@ from streams.topics import MAX_RECORD_BYTES, Topic
 
 
 @asynccontextmanager
-async def consumer(bootstrap: str, topics: Iterable[Topic], client: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+async def consumer(
+    bootstrap: str, topics: Iterable[Topic], client: Mapping[str, Any]
+) -> AsyncIterator[AIOKafkaConsumer]:
     """Yield a consumer of all partitions, without a group. Raises `KafkaUnavailable`."""
     found = AIOKafkaConsumer(
         *[topic.name for topic in topics],

@@ -32,13 +32,15 @@ log = logging.getLogger("lictor.workers")
 
 def run(role: str, settings: Settings) -> None:
     """Run one role until SIGTERM or SIGINT. Raises `LictorError`."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr
+    )
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     asyncio.run({"detect": detect, "respond": respond, "archive": archive}[role](settings))
 
 
 async def detect(settings: Settings) -> None:
-    """steps → findings. The only role that holds the marks' master key."""
+    """Steps → findings. The only role that holds the marks' master key."""
     keys = Keys(settings.keys_folder)
     know = Knowledge(settings.topics, keys.keyring(), master=keys.master())
     topics = settings.topics
@@ -50,7 +52,7 @@ async def detect(settings: Settings) -> None:
 
 
 async def respond(settings: Settings) -> None:
-    """findings → decisions and commands."""
+    """Findings → decisions and commands."""
     keys = Keys(settings.keys_folder)
     know = Knowledge(settings.topics, keys.keyring())
     topics = settings.topics
@@ -72,7 +74,9 @@ async def archive(settings: Settings) -> None:
     try:
         if endpoint is not None:
             endpoint.start()
-        await run_lane(Archive(settings.topics, store, instance()), settings, None, sql=endpoint.address if endpoint else "")
+        await run_lane(
+            Archive(settings.topics, store, instance()), settings, None, sql=endpoint.address if endpoint else ""
+        )
     finally:
         if endpoint is not None:
             endpoint.stop()
@@ -132,4 +136,3 @@ async def _tell_ready(lane: Lane, name: str, said: dict[str, str]) -> None:
 def instance() -> str:
     """Return a name for this process, unique among its kind."""
     return f"{socket.gethostname()[:48]}-{os.getpid()}"
-

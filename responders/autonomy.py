@@ -1,7 +1,7 @@
 """What is done about a finding alone, and what is asked: the policy's table, first match wins. Pure."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from schemas.finding import Finding
 from schemas.globs import glob_any
@@ -23,7 +23,7 @@ class Ruling:
     row: str
     because: str
     limited_by: str = ""
-    clearance: str = ""
+    clearance: Literal["", "deny", "hold", "ask"] = ""
     """What a call waiting for clearance is told, where the row says; empty follows from the action."""
 
 
@@ -42,10 +42,8 @@ def decide(finding: Finding, rules: RuleBook, *, criticality: str = "normal") ->
 
 
 def _limited(action: Action, finding: Finding, rules: RuleBook) -> tuple[Action, str]:
-    if action == "observe":
-        return action, ""
-    if finding.mode == "observe":
-        return "observe", "the agent's mode is observe"
+    if action == "observe" or finding.mode == "observe":
+        return "observe", "the agent's mode is observe" if action != "observe" else ""
     if finding.mode == "ask" and action != "ask":
         return "ask", "the agent's mode is ask"
     if finding.identity != "marked" and action in ORDERS:
@@ -61,8 +59,7 @@ def _fits(row: Row, finding: Finding, criticality: str) -> bool:
     tests = (
         not row.rules or glob_any(row.rules, finding.rule_id),
         not row.agents or glob_any(row.agents, finding.agent_id),
-        row.severity_at_least is None
-        or SEVERITIES.index(finding.severity) >= SEVERITIES.index(row.severity_at_least),
+        row.severity_at_least is None or SEVERITIES.index(finding.severity) >= SEVERITIES.index(row.severity_at_least),
         row.confidence_at_least is None or finding.confidence >= row.confidence_at_least,
         row.impact_at_least is None or finding.impact >= row.impact_at_least,
         not row.traits_any or not set(row.traits_any).isdisjoint(finding.traits),

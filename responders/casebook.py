@@ -60,7 +60,9 @@ class Casebook:
         if standing is not None:
             case.adopt(standing)
 
-    def on_finding(self, finding: Finding, rules: RuleBook, now_us: int, *, criticality: str = "normal") -> list[Message]:
+    def on_finding(
+        self, finding: Finding, rules: RuleBook, now_us: int, *, criticality: str = "normal"
+    ) -> list[Message]:
         """Return everything one finding leads to. `now_us`: the finding's append time. A repeat leads to nothing."""
         case = self.case(finding.agent_id)
         self.limiter.saw(finding.agent_id, now_us)

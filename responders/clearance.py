@@ -24,9 +24,7 @@ def needs_clearance(step: Step, traits: frozenset[Trait], policy: AgentPolicy) -
 
 def word_of(ruling: Ruling) -> Word:
     """Return what one ruling tells the waiting call: everything harder than a question keeps it from running."""
-    if ruling.clearance == "deny" or ruling.clearance == "hold" or ruling.clearance == "ask":
-        return ruling.clearance
-    return _WORDS.get(ruling.action, "deny")
+    return ruling.clearance or _WORDS.get(ruling.action, "deny")
 
 
 def strictest(rulings: Iterable[Ruling]) -> Word:

@@ -31,7 +31,9 @@ class Limiter:
         taken = self._recent(action, now_us)
         if sum(1 for at, _ in taken if at > now_us - MINUTE_US) >= limit.per_minute:
             return f"{action} was ordered {limit.per_minute} times in the last minute; that is the bound"
-        if limit.cooldown_s and any(who == agent_id and at > now_us - limit.cooldown_s * 1_000_000 for at, who in taken):
+        if limit.cooldown_s and any(
+            who == agent_id and at > now_us - limit.cooldown_s * 1_000_000 for at, who in taken
+        ):
             return f"{action} was ordered for this agent less than {limit.cooldown_s} s ago"
         hit = {who for _, who in taken} | {agent_id}
         if len(hit) > self._share(limit, now_us):

@@ -14,7 +14,10 @@ class AgentSdk(Responder):
     handles: ClassVar[frozenset[CommandAction]] = frozenset({"stop", "pause", "resume", "clearance", "deny"})
     reach: ClassVar[Reach] = "run"
     needs: ClassVar[str] = "The agent uses lictor-agent and can reach the control topic."
-    undone_by: ClassVar[dict[CommandAction, CommandAction | Literal["restart"]]] = {"pause": "resume", "stop": "restart"}
+    undone_by: ClassVar[dict[CommandAction, CommandAction | Literal["restart"]]] = {
+        "pause": "resume",
+        "stop": "restart",
+    }
 
     def refuse(self, command: Command) -> str | None:
         """Refuse what binds to a run and names none."""

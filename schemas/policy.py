@@ -7,7 +7,14 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from schemas.message import Frozen, Message, Micros, ShortText
 
 Trait = Literal[
-    "reads_untrusted", "reads_sensitive", "egress", "mutates", "irreversible", "executes_code", "spends", "grants_access"
+    "reads_untrusted",
+    "reads_sensitive",
+    "egress",
+    "mutates",
+    "irreversible",
+    "executes_code",
+    "spends",
+    "grants_access",
 ]
 ALL_TRAITS: tuple[Trait, ...] = (
     "reads_untrusted",

@@ -2,9 +2,9 @@
 
 `readonly=1` alone does not hold in an embedded engine: `INTO OUTFILE` still writes any file, `file()` reads any, several
 statements pass. So the engine's own parser is asked twice before anything runs: `formatQuerySingleLine` takes exactly
-one statement and gives it back without comments, `EXPLAIN AST` shows its tree; every node must be of a kind listed here,
-every function and table on a list. What runs is the text that was checked, on a connection of its own whose limits were
-set before `readonly=1` closed it for good.
+one statement and gives it back without comments, `EXPLAIN AST` shows its tree. Every node must be of a kind listed in
+`nodes.txt`, every function in `functions.txt`, every table one of ours. What runs is the text that was checked, on a
+connection of its own whose limits were set before `readonly=1` closed it for good.
 """
 
 import json
@@ -25,12 +25,7 @@ TABLE_FUNCTIONS: Final = frozenset({"numbers", "generateseries", "generate_serie
 SYSTEM_TABLES: Final = frozenset(
     {"system.one", "system.numbers", "system.settings", "system.tables", "system.columns", "system.databases"}
 )
-FORMATS: Final = frozenset(
-    "TabSeparated TSV TabSeparatedWithNames TSVWithNames TabSeparatedWithNamesAndTypes TSVWithNamesAndTypes CSV "
-    "CSVWithNames CSVWithNamesAndTypes JSON JSONCompact JSONEachRow JSONCompactEachRow JSONStrings JSONColumns Pretty "
-    "PrettyCompact PrettyCompactMonoBlock Vertical Native RowBinary RowBinaryWithNamesAndTypes Values Markdown Null "
-    "Parquet Arrow ArrowStream".split()
-)
+FORMATS: Final = frozenset((Path(__file__).parent / "formats.txt").read_text(encoding="ascii").split())
 MAX_SQL: Final = 64 * 1024
 LIMITS: Final[Mapping[str, object]] = {
     "max_execution_time": 30,
@@ -49,12 +44,7 @@ LIMITS: Final[Mapping[str, object]] = {
     "allow_introspection_functions": 0,
 }
 
-_NODES: Final = frozenset(
-    "SelectWithUnionQuery SelectIntersectExceptQuery ExpressionList SelectQuery Identifier Literal Function Asterisk "
-    "QualifiedAsterisk TablesInSelectQuery TablesInSelectQueryElement TableExpression TableIdentifier TableJoin "
-    "ArrayJoin Subquery OrderByElement WithElement WindowDefinition WindowListElement SampleRatio InterpolateElement "
-    "QueryParameter ColumnsRegexpMatcher ColumnsListMatcher ColumnsTransformerList ColumnsExceptTransformer".split()
-)
+_NODES: Final = frozenset((Path(__file__).parent / "nodes.txt").read_text(encoding="ascii").split())
 _COMBINATORS: Final = (
     "if",
     "array",
@@ -68,9 +58,13 @@ _COMBINATORS: Final = (
     "argmin",
     "argmax",
 )
-_NODE: Final = re.compile(r"^(?P<indent> *)(?P<kind>\w+)(?: (?P<rest>.*?))?(?: \(alias .*?\))?(?: \(children \d+\))?$", re.S)
+_NODE: Final = re.compile(
+    r"^(?P<indent> *)(?P<kind>\w+)(?: (?P<rest>.*?))?(?: \(alias .*?\))?(?: \(children \d+\))?$", re.DOTALL
+)
 _FORMAT: Final = re.compile(r" FORMAT (\w+|`\w+`)$")
-_IN: Final = frozenset({"in", "notin", "globalin", "globalnotin", "nullin", "globalnullin", "notnullin", "globalnotnullin"})
+_IN: Final = frozenset(
+    {"in", "notin", "globalin", "globalnotin", "nullin", "globalnullin", "notnullin", "globalnotnullin"}
+)
 
 
 @dataclass(slots=True)
@@ -104,7 +98,7 @@ class Guard:
 
     def __init__(self, folder: Path) -> None:
         self._lock = threading.Lock()
-        self._connection = chdb.connect(str(folder))
+        self._connection = chdb.connect(str(folder))  # type: ignore[no-untyped-call]  # chdb ships no types
         self._connection.query(f"USE {DATABASE}")
         self._connection.query("SET " + ", ".join(f"{name} = {value!r}" for name, value in LIMITS.items()))
         self._connection.query("SET readonly = 1")
@@ -244,4 +238,4 @@ def _is_listed(name: str) -> bool:
 
 def _reason(message: str) -> str:
     """Return the engine's complaint without our own query around it."""
-    return message.split(": In scope SELECT formatQuerySingleLine")[0][:2000]
+    return message.split(": In scope SELECT formatQuerySingleLine", maxsplit=1)[0][:2000]

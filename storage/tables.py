@@ -70,7 +70,7 @@ def body_row(origin: Origin, value: bytes | None) -> bytes:
     """Return the row of a policy, key list or rule book: kept whole, under its key and version."""
     reader = KeyList if origin.key == KEY_LIST else RuleBook if origin.topic.endswith(".rules") else AgentPolicy
     message = reader.read(value)
-    rest = {"kafka_key": origin.key, "version": message.version, "body": (value or b"").decode()}  # type: ignore[attr-defined]
+    rest = {"kafka_key": origin.key, "version": message.version, "body": (value or b"").decode()}
     return b'%s,"signed_by":%s,%s' % (_place(origin), _signer(origin), msgspec.json.encode(rest)[1:])
 
 

@@ -55,7 +55,7 @@ class Follower:
         whole = [place for place in places if place.topic in compacted]
         dated = [place for place in places if place.topic not in compacted]
         starts = dict(await self._consumer.beginning_offsets(whole)) if whole else {}
-        found = await self._consumer.offsets_for_times({place: now_ms - HOUR_MS for place in dated}) if dated else {}
+        found = await self._consumer.offsets_for_times(dict.fromkeys(dated, now_ms - HOUR_MS)) if dated else {}
         return starts | {place: at.offset if (at := found.get(place)) else ends[place] for place in dated}
 
     async def _poll(self) -> None:

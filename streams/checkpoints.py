@@ -89,7 +89,13 @@ def written(
 
 
 def _entry(
-    topic: str, stream: str, partition: int, generation: int, includes: Mapping[str, int], name: str, state: bytes | None
+    topic: str,
+    stream: str,
+    partition: int,
+    generation: int,
+    includes: Mapping[str, int],
+    name: str,
+    state: bytes | None,
 ) -> Output:
     key = checkpoint_key(stream, partition, generation, name)
     if state is None:

@@ -97,7 +97,9 @@ class Detect(Stream):
             raise BadRecord("wrong_partition", f"key {key[:64]!r} does not belong into partition {record.partition}")
         identity = self._identity(step, record, key)
         if identity != "marked" and self.know.facts.rules.identity == "require":
-            raise BadRecord(f"identity_{identity}", "the step's mark is missing or not the agent's, and identity is `require`")
+            raise BadRecord(
+                f"identity_{identity}", "the step's mark is missing or not the agent's, and identity is `require`"
+            )
         return see(step, record.value or b"", record.offset, record.timestamp * 1000, identity, self.know.facts)
 
     def _identity(self, step: Step, record: Record, key: str) -> Identity:
@@ -116,9 +118,7 @@ class Detect(Stream):
         self.counters["repeats"] += judgement.repeat
         self.counters["evictions"] += judgement.evicted
         self.counters["findings"] += len(judgement.findings)
-        out = [
-            signed(self.topics.findings, finding.agent_id, finding, self.signer) for finding in judgement.findings
-        ]
+        out = [signed(self.topics.findings, finding.agent_id, finding, self.signer) for finding in judgement.findings]
         if needs_clearance(seen.step, seen.traits, seen.policy.policy):
             clearance = self._clearance(seen, judgement.findings)
             if clearance is not None:

@@ -46,10 +46,10 @@ class Stream(ABC):
     async def judge(self, place: TopicPartition, records: Sequence[Record]) -> Sequence[Output]:
         """Handle records of one partition, in order; return what to publish."""
 
-    def open(self, partition: int, entries: Mapping[str, Checkpoint]) -> None:
+    def open(self, partition: int, entries: Mapping[str, Checkpoint]) -> None:  # noqa: B027 - for streams with state
         """Take over a partition, with the state that was checkpointed."""
 
-    def close(self, partition: int) -> None:
+    def close(self, partition: int) -> None:  # noqa: B027 - for streams with state
         """Give up a partition; forget its state."""
 
     def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
@@ -254,7 +254,9 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         if owned.whole:
             await self.sender.send(checkpoints.dropped(topic, partition, owned.stale))
         owned.whole, owned.moved, owned.stale = False, False, []
-        if all(known >= included.get(topic, 0) for included in owned.includes.values() for topic, known in includes.items()):
+        if all(
+            known >= included.get(topic, 0) for included in owned.includes.values() for topic, known in includes.items()
+        ):
             owned.includes = {}
         self.counters["checkpointed_entries"] += len(changed)
 

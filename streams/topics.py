@@ -156,5 +156,3 @@ class Topics:
     def archived(self) -> tuple[Topic, ...]:
         """Return what the history keeps: all but checkpoints."""
         return tuple(topic for topic in self.all() if topic.name != self.checkpoints.name)
-
-

@@ -38,7 +38,10 @@ def pay(invoice: str, amount_eur: float) -> str:
 def main() -> None:
     """Book three invoices; pay the ones the policy allows, report the other."""
     agent = lictor_agent.connect(
-        "invoices", version="2.1", owner="finance@example.com", tools=["invoices.list", "ledger.write", "payments.create"]
+        "invoices",
+        version="2.1",
+        owner="finance@example.com",
+        tools=["invoices.list", "ledger.write", "payments.create"],
     )
     with agent.run(principal="erin@example.com") as run:
         run.message("Book and pay this week's invoices.", origin="user")

@@ -9,7 +9,23 @@ __all__ = ["add_verbs", "main"]
 
 def add_verbs(app: click.Group) -> None:
     """Add every verb, in the order in which a newcomer meets them."""
-    from lictor.cli import demo, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+    from lictor.cli import demo, doctor, keys, look, order, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
 
-    for verb in (demo.demo, run.up, sessions.ingest, sessions.backtest, run.worker):
+    verbs = (
+        demo.demo,
+        run.up,
+        look.status,
+        look.tail,
+        look.agents,
+        look.sql,
+        order.kill,
+        order.pause,
+        order.resume,
+        sessions.ingest,
+        sessions.backtest,
+        keys.keys,
+        doctor.doctor,
+        run.worker,
+    )
+    for verb in verbs:
         app.add_command(verb)

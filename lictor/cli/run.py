@@ -2,6 +2,7 @@
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,7 +13,11 @@ from lictor.stack import Stack
 
 
 @click.command()
-@click.option("--policy", type=click.Path(path_type=Path), help="Policy file; default: LICTOR_POLICY, else the one that came with Lictor.")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    help="Policy file; default: LICTOR_POLICY, else the one that came with Lictor.",
+)
 @click.option("--detect", "detect_workers", type=click.IntRange(1, 64), help="How many detect workers.")
 @click.option("--partitions", type=click.IntRange(1, 1024), help="Partitions of new topics; cannot be changed later.")
 def up(policy: Path | None, detect_workers: int | None, partitions: int | None) -> None:
@@ -21,10 +26,13 @@ def up(policy: Path | None, detect_workers: int | None, partitions: int | None) 
     A part that dies is started again. Without LICTOR_KAFKA an embedded Kafka is used, without LICTOR_CLICKHOUSE an
     embedded ClickHouse; both keep their data in LICTOR_HOME.
     """
-    import dataclasses  # noqa: PLC0415 - only here
-
-    given = {"policy": policy, "detect_workers": detect_workers, "partitions": partitions}
-    settings = dataclasses.replace(Settings.read(), **{name: value for name, value in given.items() if value is not None})
+    read = Settings.read()
+    settings = replace(
+        read,
+        policy=policy or read.policy,
+        detect_workers=detect_workers or read.detect_workers,
+        partitions=partitions or read.partitions,
+    )
     began = time.monotonic()
 
     def say(name: str, what: str) -> None:

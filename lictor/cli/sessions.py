@@ -23,7 +23,12 @@ from lictor.stack import Stack
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FORMAT = click.option(
-    "--format", "kind", type=click.Choice(["sessions"]), default="sessions", show_default=True, help="How the file is laid out."
+    "--format",
+    "kind",
+    type=click.Choice(["sessions"]),
+    default="sessions",
+    show_default=True,
+    help="How the file is laid out.",
 )
 _POLICY = click.option("--policy", type=_FILE, help="Judge by this policy; default: every tool granted, mode enforce.")
 _TOOLS = click.option("--tools", type=_FILE, help="JSON: dataset/suite → the tools its agents are given.")
@@ -101,7 +106,9 @@ def _show_counts(title: str, counts: Counter[tuple[str, str]]) -> None:
 @click.option("--out", type=_FILE, required=True, help="Where to write one JSON line a session.")
 @_POLICY
 @_TOOLS
-@click.option("--history", type=_FILE, help="Honest sessions to replay first, uncounted, so that what learns is settled.")
+@click.option(
+    "--history", type=_FILE, help="Honest sessions to replay first, uncounted, so that what learns is settled."
+)
 @click.option("--json", "as_json", is_flag=True, help="A summary as one JSON object on stdout.")
 def backtest(
     file: Path, kind: str, out: Path, policy: Path | None, tools: Path | None, history: Path | None, *, as_json: bool

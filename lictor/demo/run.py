@@ -31,31 +31,26 @@ ARCHIVE_TIMEOUT_S: Final = 30.0
 _CHECKOUT: Final = Path(__file__).resolve().parents[2] / "docs" / "examples"
 _WHEEL: Final = Path(__file__).resolve().parents[1] / "_app" / "docs" / "examples"
 
+_TOLD: Final = """
+    SELECT c.target.agent_id AS agent, c.action AS command, r.layer AS layer, r.status AS status, r.exit_status AS exit_status
+    FROM commands AS c JOIN receipts AS r ON r.command_id = c.command_id
+    WHERE c.action = 'stop' ORDER BY r.kafka_time, r.kafka_offset
+"""
+_WHY: Final = """
+    SELECT rule_id AS rule, round(confidence, 2) AS sure, reason FROM findings WHERE severity = 'high' ORDER BY kafka_time LIMIT 3
+"""
+_AFTERWARDS: Final = """
+    SELECT s.seq AS seq, s.kind AS kind, s.tool AS tool, s.reason AS reason
+    FROM steps AS s JOIN receipts AS r ON r.run_id = s.run_id
+    WHERE r.layer = 'sdk' AND r.status = 'effective' AND s.seq > JSONExtractUInt(r.last_seq, s.trace_id)
+    ORDER BY s.kafka_time
+"""
 PROOFS: Final = (
-    (
-        "Who was told to stop, and what became of it?",
-        "SELECT c.target.agent_id AS agent, c.action AS command, r.layer AS layer, r.status AS status, "
-        "r.exit_status AS exit_status FROM commands AS c JOIN receipts AS r ON r.command_id = c.command_id "
-        "WHERE c.action = 'stop' ORDER BY r.kafka_time, r.kafka_offset",
-    ),
-    (
-        "Why? The finding and the steps it rests on.",
-        "SELECT rule_id AS rule, round(confidence, 2) AS sure, reason FROM findings WHERE severity = 'high' "
-        "ORDER BY kafka_time LIMIT 3",
-    ),
-    (
-        "What did the stopped run still do after its stop took effect?",
-        "SELECT s.seq AS seq, s.kind AS kind, s.tool AS tool, s.reason AS reason FROM steps AS s "
-        "JOIN receipts AS r ON r.run_id = s.run_id WHERE r.layer = 'sdk' AND r.status = 'effective' "
-        "AND s.seq > JSONExtractUInt(r.last_seq, s.trace_id) ORDER BY s.kafka_time",
-    ),
+    ("Who was told to stop, and what became of it?", _TOLD),
+    ("Why? The finding, in the detector's words.", _WHY),
+    ("What did the stopped run still do after its stop took effect?", _AFTERWARDS),
 )
 """Question and query: what the proof shows, from ClickHouse alone."""
-
-_AFTER: Final = (
-    "SELECT count() FROM steps AS s JOIN receipts AS r ON r.run_id = s.run_id WHERE r.layer = 'sdk' "
-    "AND r.status = 'effective' AND s.seq > JSONExtractUInt(r.last_seq, s.trace_id) AND s.kind != 'run_ended'"
-)
 
 
 @dataclass(slots=True)
@@ -138,7 +133,9 @@ def _folder() -> Iterator[Path]:
 
 def _follow(lictor: Stack, show: Callable[[timeline.Line], None]) -> timeline.Follow:
     topics = lictor.settings.topics
-    names = [topic.name for topic in (topics.steps, topics.findings, topics.decisions, topics.commands, topics.receipts)]
+    names = [
+        topic.name for topic in (topics.steps, topics.findings, topics.decisions, topics.commands, topics.receipts)
+    ]
 
     def hear(record: Record) -> None:
         line = timeline.line_of(topics, record)
@@ -173,7 +170,15 @@ def _run_agents(lictor: Stack, portal: web.Web, outcome: Outcome) -> None:
     logs = lictor.settings.home / "logs"
     running: dict[str, subprocess.Popen[bytes]] = {}
     for name in AGENTS:
-        command = [sys.executable, "-m", "lictor_agent.cli", "run", "--", sys.executable, str(examples() / f"{name}.py")]
+        command = [
+            sys.executable,
+            "-m",
+            "lictor_agent.cli",
+            "run",
+            "--",
+            sys.executable,
+            str(examples() / f"{name}.py"),
+        ]
         with (logs / f"agent-{name}.log").open("wb") as log:
             environment = agent_environment(lictor, name, proxy)
             running[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: S603
@@ -204,7 +209,9 @@ def _wait_archived(lictor: Stack, outcome: Outcome) -> None:
     with History(lictor.sql_address) as history:
         while True:
             offsets = asyncio.run(topic_io.end_offsets(settings.kafka, watched, settings.kafka_client))
-            published = {topic.name: sum(end for place, end in offsets.items() if place.topic == topic.name) for topic in watched}
+            published = {
+                topic.name: sum(end for place, end in offsets.items() if place.topic == topic.name) for topic in watched
+            }
             outcome.steps_published = published[topics.steps.name]
             if history.archived(watched) == published:
                 return
@@ -220,7 +227,9 @@ def _take_proof(lictor: Stack, outcome: Outcome) -> None:
         outcome.commands = history.number("SELECT uniqExact(command_id) FROM commands WHERE action != 'clearance'")
         stopped = "SELECT uniqExact(run_id) FROM receipts WHERE layer = 'supervisor' AND status = 'effective' AND signed_by != ''"
         outcome.runs_stopped = history.number(stopped)
-        outcome.steps_after_stop = history.number(_AFTER)
+        outcome.steps_after_stop = history.number(
+            f"SELECT count() FROM ({_AFTERWARDS}) WHERE kind != 'run_ended'"  # noqa: S608 - a query of ours
+        )
         outcome.honest_runs_stopped = history.number(
             f"SELECT uniqExact(target.run_id) FROM commands WHERE action = 'stop' AND target.agent_id != '{TURNED}'"  # noqa: S608
         )
@@ -249,5 +258,3 @@ def percentiles(values: list[float]) -> dict[str, float]:
         return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
 
     return {"p50": at(0.5), "p99": at(0.99), "max": round(ordered[-1], 3)}
-
-

@@ -34,7 +34,9 @@ class Screen:
     def component(self, name: str, what: str) -> None:
         """Show what became of a component."""
         with self._lock:
-            self.console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {escape(name):<9} {escape(what)}", highlight=False)
+            self.console.print(
+                f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {escape(name):<9} {escape(what)}", highlight=False
+            )
 
     def line(self, line: Line) -> None:
         """Show one line of the timeline."""
@@ -43,7 +45,9 @@ class Screen:
             style = _COLOURS[line.kind] if line.grave or line.kind != "step" else "default"
             at_ms = (line.time_us - self._began_us) / 1000
             who = f"{line.agent_id[:9]:<9}"
-            self.console.print(f"{at_ms:7.0f} ms  {escape(who)} [{style}]{line.kind:<8}[/] {escape(line.text)}", highlight=False)
+            self.console.print(
+                f"{at_ms:7.0f} ms  {escape(who)} [{style}]{line.kind:<8}[/] {escape(line.text)}", highlight=False
+            )
 
     def ask(self, title: str) -> None:
         """Show a heading."""
@@ -59,7 +63,9 @@ class Screen:
 
     def _verdict(self, outcome: Outcome) -> None:
         times = outcome.step_to_stop_ms
-        stopped = f"{times['p50']:.1f} ms after the bad step was handed over, the run could do nothing more." if times else ""
+        stopped = (
+            f"{times['p50']:.1f} ms after the bad step was handed over, the run could do nothing more." if times else ""
+        )
         if not outcome.detect:
             says = "WITHOUT detect the attack SUCCEEDED: the customer list is at the stranger's portal."
             says = says if outcome.attack_completed else "The attack did not succeed, although nothing was watching."
@@ -88,5 +94,3 @@ def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
 def clean(text: str) -> str:
     """Return text of an agent without anything that could move the cursor."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "·" for letter in text)
-
-

@@ -41,7 +41,7 @@ def serve() -> Iterator[Web]:
     class Handler(BaseHTTPRequestHandler):
         """Answers as whichever host the request names."""
 
-        def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+        def do_GET(self) -> None:
             """Serve the news; count registrations."""
             place = urlsplit(self.path)
             if place.hostname == PORTAL and place.path == "/register":
@@ -52,7 +52,7 @@ def serve() -> Iterator[Web]:
             else:
                 self._answer(404, "nothing here")
 
-        def do_POST(self) -> None:  # noqa: N802 - the name http.server calls
+        def do_POST(self) -> None:
             """Keep what is uploaded: this is what the attacker is after."""
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             if urlsplit(self.path).hostname == PORTAL:

@@ -34,7 +34,13 @@ class Agent:
     """Made by `connect`. Thread-safe; a process may hold many runs."""
 
     def __init__(
-        self, agent_id: str, *, version: str, owner: str, tools: Sequence[str | Mapping[str, Any]], settings: AgentSettings
+        self,
+        agent_id: str,
+        *,
+        version: str,
+        owner: str,
+        tools: Sequence[str | Mapping[str, Any]],
+        settings: AgentSettings,
     ) -> None:
         if not agent_id or len(agent_id) > 128 or not agent_id.isprintable() or agent_id.startswith("~"):  # noqa: PLR2004
             raise BadConfiguration("agent_id must be 1 to 128 printable characters and not start with `~`")
@@ -155,7 +161,7 @@ def connect(
     `tools` are names, or function or MCP schemas with a `name`. Settings come from the environment: `LICTOR_KAFKA`,
     `LICTOR_ROOT_KEY`, `LICTOR_AGENT_KEY`; `LICTOR_MODE=off` turns everything into a no-op. Raises `BadConfiguration`.
     """
-    settings = settings or AgentSettings.read(agent_id)
+    settings = settings or AgentSettings.read()
     agent = Agent(agent_id, version=version, owner=owner, tools=tools, settings=settings)
     if not settings.off:
         if not settings.agent_key:

@@ -21,7 +21,9 @@ class Wait:
     `then` is told whether it came in time, and raises where the call must not go on.
     """
 
-    def __init__(self, future: "concurrent.futures.Future[Any]", timeout_s: float, then: Callable[[bool], None]) -> None:
+    def __init__(
+        self, future: "concurrent.futures.Future[Any]", timeout_s: float, then: Callable[[bool], None]
+    ) -> None:
         self.future = future
         self.timeout_s = timeout_s
         self.then = then

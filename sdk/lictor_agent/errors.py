@@ -23,7 +23,7 @@ class ToolDenied(LictorAgentError):
         super().__init__(message)
 
 
-class AgentStopped(BaseException):  # noqa: N818 - not an error: an order
+class AgentStopped(BaseException):
     """This run was ordered to stop. Not an `Exception`, so that no `except Exception` carries on regardless."""
 
     def __init__(self, reason: str, *, command_id: str, run_id: str) -> None:

@@ -49,7 +49,9 @@ class Run:
     Every step goes into the run's current trace; `with run.trace():` opens another.
     """
 
-    def __init__(self, agent: "Agent", *, principal: str = "", handoff: dict[str, str] | None = None, **more: str) -> None:
+    def __init__(
+        self, agent: "Agent", *, principal: str = "", handoff: dict[str, str] | None = None, **more: str
+    ) -> None:
         carried = handoff or {}
         self.agent = agent
         self.run_id = os.urandom(16).hex()

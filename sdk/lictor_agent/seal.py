@@ -28,7 +28,7 @@ _SIGNERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - counted, not raised to the agent
+class Refused(Exception):
     """A message that may not be believed; `args[0]` is a word to count by."""
 
 

@@ -34,7 +34,7 @@ class AgentSettings:
     kafka_client: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, agent_id: str, env: Mapping[str, str] | None = None) -> "AgentSettings":
+    def read(cls, env: Mapping[str, str] | None = None) -> "AgentSettings":
         """Read the environment. Raises `BadConfiguration` with the name that is missing."""
         env = os.environ if env is None else env
         off = env.get("LICTOR_MODE", "") == "off"
@@ -42,7 +42,9 @@ class AgentSettings:
         if not off and not env.get("LICTOR_KAFKA"):
             raise BadConfiguration("LICTOR_KAFKA is not set: the address of Kafka, host:port (or LICTOR_MODE=off)")
         if not off and not root:
-            raise BadConfiguration("LICTOR_ROOT_KEY is not set: the root.pub that `lictor keys init` made, or its content")
+            raise BadConfiguration(
+                "LICTOR_ROOT_KEY is not set: the root.pub that `lictor keys init` made, or its content"
+            )
         return cls(
             kafka=env.get("LICTOR_KAFKA", ""),
             root_key=b"" if off else read_key(root, "LICTOR_ROOT_KEY"),

@@ -31,7 +31,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Spooled).decode
 
 
-class SpoolFull(Exception):  # noqa: N818 - handled by the gate, never raised to the agent
+class SpoolFull(Exception):
     """The spool has reached its bound or the disk is full."""
 
 

@@ -130,7 +130,7 @@ class Supervisor:
             del agent.runs[run_id]
 
     def _listen(self, agent_id: str) -> Hearing:
-        settings = AgentSettings.read(agent_id)
+        settings = AgentSettings.read()
         control = Control(settings, agent_id)
         hearing = self.agents[agent_id] = Hearing(control, Link(settings, f"{agent_id}", control.hear))
         hearing.link.start()

@@ -4,6 +4,7 @@ Lictor's `schemas/step.py` is the other side; `tests/contract/` holds both to th
 """
 
 import hashlib
+import math
 from typing import Any, Final
 
 import msgspec
@@ -146,10 +147,8 @@ def plain_json(value: Any, depth: int = 0) -> Any:
     """Return `value` as JSON can say it: what JSON has no word for becomes its `repr`, lone surrogates are replaced."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else repr(value)  # noqa: PLR0124 - NaN
     if depth >= 32:  # noqa: PLR2004 - deeper than any honest call
         return "…"
     if isinstance(value, dict):

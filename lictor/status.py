@@ -1,0 +1,150 @@
+"""Is everything alive, how far behind is it, and does the ledger add up: published = archived + dead-lettered."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lictor import topic_io
+from lictor.history import History
+from lictor.ingest import history_counts
+from lictor.settings import Settings
+from schemas.errors import BadInput, BadRecord, StoreUnavailable
+from schemas.liveness import Liveness
+from streams.records import Record
+
+ALIVE_MS: Final = 5000
+_PARTS: Final = ("detect", "respond", "archive")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One component."""
+
+    name: str
+    alive: bool
+    lag: int
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One partition of steps."""
+
+    partition: int
+    published: int
+    archived: int
+    dead_lettered: int
+
+    @property
+    def missing(self) -> int:
+        """Published, and neither archived nor dead-lettered: on its way, or lost."""
+        return self.published - self.archived - self.dead_lettered
+
+
+@dataclass(slots=True)
+class Status:
+    """The whole."""
+
+    kafka: str
+    parts: list[Part] = field(default_factory=list)
+    ledger: list[Ledger] = field(default_factory=list)
+    counters: Counter[str] = field(default_factory=Counter)
+    """What the parts counted: refusals, repeats, evictions, dead letters by kind."""
+    history: str = ""
+    """Why the history does not answer; empty if it does."""
+
+    def healthy(self) -> bool:
+        """Tell whether every part is alive and nothing is missing that is not on its way."""
+        behind = any(part.lag for part in self.parts)
+        adds_up = all(row.missing == 0 for row in self.ledger) or behind
+        return all(part.alive for part in self.parts) and adds_up and not self.history
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as one JSON object."""
+        return {
+            "kafka": self.kafka,
+            "healthy": self.healthy(),
+            "parts": [
+                {"name": part.name, "alive": part.alive, "lag": part.lag, "says": part.said} for part in self.parts
+            ],
+            "steps": [
+                {
+                    "partition": row.partition,
+                    "published": row.published,
+                    "archived": row.archived,
+                    "dead_lettered": row.dead_lettered,
+                    "missing": row.missing,
+                }
+                for row in self.ledger
+            ],
+            "history": self.history or "ok",
+            "counters": dict(self.counters),
+        }
+
+
+async def status_of(settings: Settings) -> Status:
+    """Collect the status. Raises `KafkaUnavailable`."""
+    topics = settings.topics
+    records = await topic_io.read_all(settings.kafka, [topics.liveness], settings.kafka_client)
+    found = Status(settings.kafka)
+    lag = await _lag(settings)
+    for name in _PARTS:
+        _add_part(found, name, records, lag.get(name, 0))
+    await asyncio.to_thread(
+        _add_ledger, found, settings, await topic_io.end_offsets(settings.kafka, [topics.steps], settings.kafka_client)
+    )
+    return found
+
+
+def _add_part(found: Status, name: str, records: list[Record], lag: int) -> None:
+    """Take the newest word of each live instance of a part."""
+    now_ms = time.time() * 1000
+    newest: dict[str, tuple[Record, Liveness]] = {}
+    for record in records:
+        try:
+            word = Liveness.read(record.value)
+        except BadRecord:
+            continue
+        if word.component == name:
+            newest[word.instance] = (record, word)
+    alive = {key: word for key, (record, word) in newest.items() if now_ms - record.timestamp < ALIVE_MS}
+    for word in alive.values():
+        found.counters.update({f"{name}.{key}": count for key, count in word.counters.items()})
+    if alive:
+        said = f"{len(alive)} running: {', '.join(sorted(alive))}"
+    elif newest:
+        silent_s = (now_ms - max(record.timestamp for record, _ in newest.values())) / 1000
+        said = f"silent for {silent_s:.0f} s"
+    else:
+        said = "never heard of"
+    found.parts.append(Part(name, bool(alive), lag, said))
+
+
+async def _lag(settings: Settings) -> dict[str, int]:
+    """Return how many records each stream has not committed yet."""
+    topics = settings.topics
+    inputs = {
+        "detect": [topics.steps],
+        "respond": [topics.findings, topics.receipts, topics.verdicts],
+        "archive": [topics.steps, topics.findings, topics.commands, topics.receipts],
+    }
+    lag: dict[str, int] = {}
+    for name, watched in inputs.items():
+        ends = await topic_io.end_offsets(settings.kafka, watched, settings.kafka_client)
+        done = await topic_io.committed(settings.kafka, f"{settings.namespace}.{name}", settings.kafka_client)
+        lag[name] = sum(max(0, end - done.get(place, 0)) for place, end in ends.items())
+    return lag
+
+
+def _add_ledger(found: Status, settings: Settings, ends: dict[Any, int]) -> None:
+    try:
+        with History.of(settings) as history:
+            counts = history_counts(history, settings.topics.steps.name, {}, ends)
+    except (StoreUnavailable, BadInput) as error:
+        found.history = str(error)
+        return
+    for place, end in sorted(ends.items()):
+        archived, dead = counts.get(place.partition, (0, 0))
+        found.ledger.append(Ledger(place.partition, end, archived, dead))
