@@ -236,7 +236,7 @@ async def wait_in_force(settings: Settings) -> None:
     began_ms = int(time.time() * 1000)
     try:
         async with asyncio.timeout(IN_FORCE_TIMEOUT_S):
-            async with topic_io.consumer(settings.kafka, [topics.liveness], settings.kafka_client) as source:
+            async with topic_io.consumer(settings.kafka, [topics.liveness], settings.kafka_client, "end") as source:
                 heard: dict[str, int] = {}
                 while not heard or min(heard.values()) < wanted:
                     for records in (await source.getmany(timeout_ms=200)).values():

@@ -1,6 +1,7 @@
 """Is everything alive, how far behind is it, and does the ledger add up: published = archived + dead-lettered."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from schemas.liveness import Liveness
 from streams.records import Record
 
 ALIVE_MS: Final = 5000
+HEARD_MS: Final = 15_000
+"""For a health check: longer than a rebalance keeps a worker from speaking."""
 _PARTS: Final = ("detect", "respond", "archive")
 
 
@@ -120,6 +123,33 @@ def _add_part(found: Status, name: str, records: list[Record], lag: int) -> None
     else:
         said = "never heard of"
     found.parts.append(Part(name, bool(alive), lag, said))
+
+
+async def heard_here(settings: Settings, component: str) -> bool:
+    """Tell whether a component of this host said within 15 s that it is alive: the health check of a container.
+
+    Signatures are not looked at, since nothing is decided by the answer. Raises `KafkaUnavailable`.
+    """
+    topic = settings.topics.liveness
+    async with topic_io.consumer(settings.kafka, [topic], settings.kafka_client, "end") as source:
+        ends = await source.end_offsets(source.assignment())
+        starts = await source.offsets_for_times(dict.fromkeys(ends, int(time.time() * 1000) - HEARD_MS))
+        for place, end in ends.items():
+            source.seek(place, starts[place].offset if starts.get(place) else end)
+            while await source.position(place) < end:
+                records = (await source.getmany(place, timeout_ms=200)).get(place, [])
+                if any(_is_of(record, component, socket.gethostname()[:48]) for record in records):
+                    return True
+    return False
+
+
+def _is_of(record: Record, component: str, host: str) -> bool:
+    """Tell whether a record is the word of a component on a host; instances are named `<host>-<pid>`."""
+    try:
+        word = Liveness.read(record.value)
+    except BadRecord:
+        return False
+    return word.component == component and word.instance.rpartition("-")[0] == host
 
 
 async def _lag(settings: Settings) -> dict[str, int]:

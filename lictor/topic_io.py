@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
@@ -17,13 +17,14 @@ from streams.topics import MAX_RECORD_BYTES, Topic
 
 @asynccontextmanager
 async def consumer(
-    bootstrap: str, topics: Iterable[Topic], client: Mapping[str, Any]
+    bootstrap: str, topics: Iterable[Topic], client: Mapping[str, Any], begin: Literal["beginning", "end"]
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a consumer of all partitions, without a group. Raises `KafkaUnavailable`."""
+    """Yield a consumer of all partitions, without a group, at their beginning or end. Raises `KafkaUnavailable`."""
     found = AIOKafkaConsumer(
         *[topic.name for topic in topics],
         bootstrap_servers=bootstrap,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        fetch_max_wait_ms=50,
         **client,
     )
     try:
@@ -35,19 +36,28 @@ async def consumer(
         await found.stop()
         raise KafkaUnavailable(f"no Kafka answers at {bootstrap}: {error}") from None
     try:
+        await _begin(found, begin)
         yield found
     finally:
         await found.stop()
 
 
+async def _begin(found: AIOKafkaConsumer, begin: Literal["beginning", "end"]) -> None:
+    """Go to where reading begins. Paused meanwhile: a fetch from elsewhere would hold up the ones we want."""
+    places = found.assignment()
+    found.pause(*places)
+    offsets = await (found.beginning_offsets(places) if begin == "beginning" else found.end_offsets(places))
+    for place, offset in offsets.items():
+        found.seek(place, offset)
+    found.resume(*places)
+
+
 async def read_all(bootstrap: str, topics: Sequence[Topic], client: Mapping[str, Any]) -> list[Record]:
     """Return every record that is there now, partition by partition in order."""
     records: list[Record] = []
-    async with consumer(bootstrap, topics, client) as source:
+    async with consumer(bootstrap, topics, client, "beginning") as source:
         places = source.assignment()
         ends: dict[TopicPartition, int] = await source.end_offsets(places)
-        for place, offset in (await source.beginning_offsets(places)).items():
-            source.seek(place, offset)
         for place in sorted(places):
             while await source.position(place) < ends[place]:
                 records.extend((await source.getmany(place, timeout_ms=200)).get(place, []))
@@ -56,7 +66,7 @@ async def read_all(bootstrap: str, topics: Sequence[Topic], client: Mapping[str,
 
 async def end_offsets(bootstrap: str, topics: Sequence[Topic], client: Mapping[str, Any]) -> dict[TopicPartition, int]:
     """Return the end offset of each partition."""
-    async with consumer(bootstrap, topics, client) as source:
+    async with consumer(bootstrap, topics, client, "end") as source:
         found: dict[TopicPartition, int] = await source.end_offsets(source.assignment())
         return found
 

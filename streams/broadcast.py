@@ -39,9 +39,11 @@ class Follower:
         """Connect and read to the present end; then keep following in the background."""
         await self._consumer.start()
         places = sorted(self._consumer.assignment())
+        self._consumer.pause(*places)  # a fetch from where aiokafka would begin would only hold up the ones we want
         ends = await self._consumer.end_offsets(places)
         for place, offset in (await self._starts(places, ends, now_ms)).items():
             self._consumer.seek(place, offset)
+        self._consumer.resume(*places)
         for place in places:
             while await self._consumer.position(place) < ends[place]:
                 await self._poll()

@@ -327,6 +327,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
     async def _restore(self, places: list[TopicPartition]) -> None:
         reader = AIOKafkaConsumer(
             bootstrap_servers=self.settings.bootstrap,
+            fetch_max_wait_ms=5,
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
             **self.settings.client,
         )

@@ -25,6 +25,7 @@ def add_verbs(app: click.Group) -> None:
         sessions.backtest,
         keys.keys,
         doctor.doctor,
+        run.init,
         run.worker,
     )
     for verb in verbs:

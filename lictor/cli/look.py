@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 from rich.console import Console
@@ -96,11 +96,8 @@ async def _tail(
 ) -> None:
     watched = [getattr(settings.topics, name) for name in names]
     shown = 0
-    async with topic_io.consumer(settings.kafka, watched, settings.kafka_client) as source:
-        places = source.assignment()
-        starts = await (source.beginning_offsets(places) if from_start else source.end_offsets(places))
-        for place, offset in starts.items():
-            source.seek(place, offset)
+    begin: Literal["beginning", "end"] = "beginning" if from_start else "end"
+    async with topic_io.consumer(settings.kafka, watched, settings.kafka_client, begin) as source:
         while True:
             found = await source.getmany(timeout_ms=200)
             for record in sorted((r for records in found.values() for r in records), key=lambda r: r.timestamp):

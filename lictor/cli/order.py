@@ -136,9 +136,7 @@ async def _give(
         outputs.append(signed(topics.commands, agent_id, command, signer))
         outputs.append(signed(topics.verdicts, agent_id, _verdict(action, command, person, reason), signer))
         told[command.command_id] = {"run_id": run_id, "command_id": command.command_id, "receipts": [], "proof": ""}
-    async with topic_io.consumer(settings.kafka, [topics.receipts], settings.kafka_client) as source:
-        for place, offset in (await source.end_offsets(source.assignment())).items():
-            source.seek(place, offset)
+    async with topic_io.consumer(settings.kafka, [topics.receipts], settings.kafka_client, "end") as source:
         await topic_io.publish(settings.kafka, outputs, settings.kafka_client)
         ends = time.monotonic() + wait_s
         while time.monotonic() < ends and not all(_is_proven(entry, action) for entry in told.values()):

@@ -319,6 +319,7 @@ class Link:
 
     async def _choose(self, consumer: AIOKafkaConsumer, names: list[str]) -> dict[TopicPartition, int]:
         """Keep only the partitions this agent's key falls into; return where what stands now ends."""
+        consumer.pause(*consumer.assignment())  # a fetch from where aiokafka would begin would hold up the ones we want
         policies, containment, commands, liveness = names
         wanted = {TopicPartition(policies, 0), TopicPartition(liveness, 0)}
         for name in (containment, commands):
@@ -326,10 +327,12 @@ class Link:
             wanted.add(TopicPartition(name, int((murmur2(self.agent_id.encode()) & 0x7FFFFFFF) % count)))
         consumer.unsubscribe()
         consumer.assign(list(wanted))
+        consumer.pause(*wanted)
         standing = [place for place in wanted if place.topic in (policies, containment)]
         ends = await consumer.end_offsets(list(wanted))
         for place, offset in (ends | await consumer.beginning_offsets(standing)).items():
             consumer.seek(place, offset)
+        consumer.resume(*wanted)
         return {place: ends[place] for place in standing}
 
     async def _poll(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
