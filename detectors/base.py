@@ -112,7 +112,7 @@ class Detector(ABC):
 
 def _role(step: Step) -> str:
     what = step.tool or step.model or step.to_agent or step.memory_id
-    return f"{step.kind} {what}".strip()[:200]
+    return shown(f"{step.kind} {what}".strip(), 200)
 
 
 def shown(text: str, most: int = 120) -> str:

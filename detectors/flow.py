@@ -3,7 +3,7 @@
 import itertools
 from typing import Final
 
-from detectors.base import Seen
+from detectors.base import Seen, shown
 from detectors.state import FlowState, Reading
 from detectors.words import digest64, host_of, words
 from schemas.step import TRUSTED_ORIGINS, Step
@@ -45,7 +45,7 @@ def _observe_text(step: Step, flow: FlowState, *, trusted: bool) -> None:
 
 def _add(readings: list[Reading], step: Step, what: str) -> None:
     if len(readings) < KEPT_READINGS:
-        readings.append(Reading(step.step_id, step.seq, what[:200]))
+        readings.append(Reading(step.step_id, step.seq, shown(what, 200)))
 
 
 def _add_words(known: set[int], text: str) -> None:

@@ -55,6 +55,7 @@ class Grants(Detector):
     def _refused(self, seen: Seen, why: str, *, went_ahead: bool) -> Finding:
         step = seen.step
         what = shown(step.tool or step.model or step.to_agent)
+        why = shown(" ".join(why.split()), 600)
         if went_ahead and seen.policy.policy.mode != "observe":
             reason = f"{what} went ahead although the policy refuses it: {why}"
             return self.finding(seen, reason, confidence=0.95, severity="critical", aspect="bypassed")

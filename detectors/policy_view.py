@@ -168,7 +168,9 @@ def _same(value: Any, other: Any) -> bool:
 def _number_holds(test: Test, value: Any, *, wary: bool) -> bool:
     if test.lt is None and test.lte is None and test.gt is None and test.gte is None:
         return True
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return wary
+    if isinstance(value, float) and not math.isfinite(value):  # an int may be larger than any float
         return wary
     return (
         (test.lt is None or value < test.lt)

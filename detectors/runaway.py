@@ -16,6 +16,8 @@ SAME_CALL: Final = 8
 """The same call this often in one trace is a loop, where the policy sets no other figure."""
 KEPT_CALLS: Final = 12
 DISTINCT_CALLS: Final = 256
+MOST_TOKENS: Final = 1 << 62
+"""The sum stops here: what agents claim has no bound, what a checkpoint can hold has."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -49,7 +51,7 @@ class Runaway(Detector):
         state.steps += 1
         state.tool_calls += step.kind == "tool_call"
         state.model_calls += step.kind == "model_call"
-        state.tokens += step.input_tokens + step.output_tokens
+        state.tokens = min(state.tokens + step.input_tokens + step.output_tokens, MOST_TOKENS)
         state.cost_usd += step.cost_usd
 
     def _loop(self, seen: Seen, state: RunawayState) -> Iterator[Finding]:

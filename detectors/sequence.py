@@ -74,7 +74,11 @@ class StepSequence(Detector):
     def _remember(seen: Seen, state: SequenceState) -> None:
         seq = seen.step.seq
         state.last = max(state.last, seq)
-        if seq not in state.recent:
-            if len(state.recent) >= REMEMBERED:
-                del state.recent[min(state.recent)]
-            state.recent[seq] = seen.value_digest
+        if seq in state.recent:
+            return
+        if len(state.recent) >= REMEMBERED:
+            oldest = min(state.recent)
+            if seq < oldest:
+                return
+            del state.recent[oldest]
+        state.recent[seq] = seen.value_digest

@@ -1,11 +1,13 @@
 """Words as the flow detectors compare them: folded, cut at punctuation that addresses do not contain, as 64-bit digests."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 MIN_WORD: Final = 3
 _EDGE: Final = ".-_/:@+'"
+_OCTET: Final = re.compile("[0-9]{1,3}")
 _KEEP: Final = frozenset("@._-+/:%#=&?~")
 
 
@@ -54,7 +56,7 @@ def host_of(word: str) -> str:
 
 def _is_ipv4(host: str) -> bool:
     parts = host.split(".")
-    return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)  # noqa: PLR2004
+    return len(parts) == 4 and all(_OCTET.fullmatch(part) and int(part) < 256 for part in parts)  # noqa: PLR2004
 
 
 def strings_in(value: Any, path: str = "arguments", depth: int = 0) -> Iterator[tuple[str, str]]:

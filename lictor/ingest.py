@@ -42,7 +42,6 @@ class Ingested:
     published: int = 0
     archived: int = 0
     dead_lettered: int = 0
-    repeated: int = 0
     per_partition: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     findings: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(rule, label) → findings."""
@@ -50,7 +49,7 @@ class Ingested:
 
     def complete(self) -> bool:
         """Tell whether every step published is in the history or among the dead letters."""
-        return self.published == self.archived + self.dead_lettered + self.repeated
+        return self.published == self.archived + self.dead_lettered
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as one JSON object."""
@@ -59,7 +58,6 @@ class Ingested:
             "published": self.published,
             "archived": self.archived,
             "dead_lettered": self.dead_lettered,
-            "repeated": self.repeated,
             "complete": self.complete(),
             "findings": _nested(self.findings),
             "decisions": _nested(self.decisions),
@@ -196,7 +194,8 @@ def history_counts(
 ) -> dict[int, tuple[int, int]]:
     """Return, per partition, how many of the records between two offsets are archived, and how many dead-lettered.
 
-    A step that only `detect` refused is in both tables; it counts as dead-lettered.
+    A step that only `detect` refused is in both tables; it counts as dead-lettered. One that was published again counts
+    as archived: the history holds it, once.
     """
     counts: dict[int, tuple[int, int]] = {}
     for place, end in after.items():
@@ -207,8 +206,9 @@ def history_counts(
             span,
         )
         archived = history.number(
-            "SELECT uniqExact(kafka_offset) FROM steps WHERE kafka_partition = {p:UInt32} AND kafka_topic = {t:String} "
-            "AND kafka_offset >= {a:UInt64} AND kafka_offset < {b:UInt64} AND kafka_offset NOT IN "
+            "SELECT uniqExact(kafka_offset) FROM (SELECT kafka_topic, kafka_partition, kafka_offset FROM steps UNION ALL "
+            "SELECT kafka_topic, kafka_partition, kafka_offset FROM repeats) "
+            "WHERE kafka_partition = {p:UInt32} AND kafka_topic = {t:String} AND kafka_offset >= {a:UInt64} AND kafka_offset < {b:UInt64} AND kafka_offset NOT IN "
             "(SELECT offset FROM dead_letters WHERE topic = {t:String} AND partition = {p:UInt32})",
             span,
         )

@@ -53,6 +53,10 @@ class Message(Frozen):
             return cls.model_validate_json(value)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
+            if first["loc"] == ("v",):
+                raise BadRecord(
+                    "version", f"not a {cls.type} of format {MESSAGE_VERSION}; upgrade Lictor first"
+                ) from None
             where = ".".join(str(part) for part in first["loc"])
             kind = "not_json" if first["type"] == "json_invalid" else "invalid"
             raise BadRecord(kind, f"{where}: {first['msg']}" if where else first["msg"]) from None

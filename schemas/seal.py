@@ -22,6 +22,8 @@ TYPE: Final = "lictor-type"
 KEY_ID: Final = "lictor-key"
 SIGNATURE: Final = "lictor-signature"
 MARK: Final = "lictor-mark"
+AGAIN: Final = "lictor-again"
+"""On a record that may have been published before: the history then looks whether it holds the step already."""
 
 Headers = list[tuple[str, bytes]]
 

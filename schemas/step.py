@@ -15,6 +15,8 @@ from schemas.errors import BadRecord
 STEP_VERSION: Final = 1
 MAX_STEP_BYTES: Final = 1 << 20
 """A longer value is refused unread. The SDK cuts each body at 64 KiB, so an honest step never comes near."""
+MAX_DEPTH: Final = 32
+"""Levels that arguments may nest: as deep as the SDK writes them, and no deeper than detectors look."""
 
 Kind = Literal[
     "run_started",
@@ -145,7 +147,12 @@ def message_key(step: Step) -> str:
     return step.trace_id or step.run_id
 
 
+class _Version(msgspec.Struct, gc=False):
+    v: int
+
+
 _decoder = msgspec.json.Decoder(Step)
+_version_decoder = msgspec.json.Decoder(_Version)
 _encoder = msgspec.json.Encoder()
 
 
@@ -170,7 +177,9 @@ def canonical_step(value: bytes | None) -> tuple[Step, bytes]:
     if again != value:
         _refuse_duplicate_keys(value or b"")
     if step.v > STEP_VERSION:
-        raise BadRecord("version", f"step format {step.v} is newer than {STEP_VERSION}; upgrade Lictor first")
+        raise _too_new(step.v)
+    if step.arguments and again.count(b"{") + again.count(b"[") > MAX_DEPTH and _depth(step.arguments) > MAX_DEPTH:
+        raise BadRecord("too_deep", f"arguments nest deeper than {MAX_DEPTH} levels")
     if step.trace_id and not _is_trace_id(step.trace_id):
         raise BadRecord("trace_id", "trace_id must be 32 lower-case hex digits, not all zero (W3C trace context)")
     if step.step_id != ids.step_id(step.agent_id, step.run_id, step.trace_id, step.seq):
@@ -188,13 +197,37 @@ def _decode(value: bytes | None) -> Step:
     try:
         return _decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise BadRecord("invalid", str(error)) from None
+        raise _newer(value) or BadRecord("invalid", str(error)) from None
     except RecursionError:
         raise BadRecord("too_deep", "nested too deeply to be read") from None
     except UnicodeDecodeError as error:
         raise BadRecord("not_utf8", f"invalid UTF-8 at byte {error.start}") from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadRecord("not_json", str(error)) from None
+
+
+def _newer(value: bytes) -> BadRecord | None:
+    """A later format may give a known field another type; then its version is the reason, not the type."""
+    try:
+        found = _version_decoder.decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return _too_new(found.v) if found.v > STEP_VERSION else None
+
+
+def _too_new(version: int) -> BadRecord:
+    return BadRecord("version", f"step format {version} is newer than {STEP_VERSION}; upgrade Lictor first")
+
+
+def _depth(arguments: dict[str, Any]) -> int:
+    """Return how many levels of objects and lists there are, without recursion."""
+    levels = 0
+    level: list[Any] = [arguments]
+    while level:
+        levels += 1
+        inner = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
+        level = [child for child in inner if isinstance(child, dict | list)]
+    return levels
 
 
 def _is_trace_id(text: str) -> bool:
@@ -214,8 +247,10 @@ def _refuse_duplicate_keys(value: bytes) -> None:
             raise BadRecord("duplicate_keys", "an object holds the same key twice")
 
     try:
-        json.loads(value, object_pairs_hook=pairs)
+        json.loads(value.decode(), object_pairs_hook=pairs)
     except RecursionError:
         raise BadRecord("too_deep", "nested too deeply to be read") from None
+    except UnicodeDecodeError as error:
+        raise BadRecord("not_utf8", f"invalid UTF-8 at byte {error.start}") from None
     except ValueError as error:
         raise BadRecord("not_json", str(error)) from None

@@ -139,6 +139,8 @@ class Guard:
         try:
             return bytes(self._connection.query(sql, wanted, params=dict(parameters or {})).bytes() or b"")
         except RuntimeError as error:
+            # What a query wrote before it failed stays in the connection and would stand before the next answer.
+            self._connection.query("SELECT 1", "Null")
             raise QueryRefused(_reason(str(error))) from None
 
     def close(self) -> None:

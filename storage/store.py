@@ -88,6 +88,11 @@ class Store:
         )
         return {int(row[0]): int(row[1]) for row in rows}
 
+    def known_steps(self, step_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Return which of these steps the history holds, as (step_id, value_digest)."""
+        sql = "SELECT DISTINCT step_id, value_digest FROM steps WHERE step_id IN {ids:Array(String)}"
+        return {(_text(row[0]), _text(row[1])) for row in self.rows(sql, {"ids": list(step_ids)})}
+
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one of our own queries."""
         try:
@@ -99,6 +104,10 @@ class Store:
     def close(self) -> None:
         """Close the connection."""
         self.client.close()
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else value
 
 
 def is_about_data(message: str) -> bool:

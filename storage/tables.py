@@ -56,6 +56,17 @@ def step_row(origin: Origin, value: bytes | None) -> bytes:
     return b'%s,"value_digest":"%s",%s' % (_place(origin), digest.encode(), canonical[1:])
 
 
+def repeat_row(origin: Origin, step_id: str) -> bytes:
+    """Return the row of a step that was published again."""
+    return b'%s,"step_id":"%s"}' % (_place(origin), step_id.encode())
+
+
+def step_identity(value: bytes | None) -> tuple[str, str]:
+    """Return what makes two records the same step saying the same: its id and the digest of its bytes."""
+    step, _ = canonical_step(value)
+    return step.step_id, hashlib.blake2b(value or b"", digest_size=16).hexdigest()
+
+
 def message_row(reader: type[Message]) -> Rower:
     """Return the rower for one kind of message: the columns are the message's fields."""
 

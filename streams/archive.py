@@ -1,6 +1,7 @@
 """Every topic but checkpoints → ClickHouse, each record once. Its place in Kafka is kept in the store itself."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -13,8 +14,9 @@ from aiokafka import TopicPartition
 
 from schemas.errors import BadRecord, StoreRefused, StoreUnavailable
 from schemas.liveness import Liveness
+from schemas.seal import AGAIN
 from storage.store import Store
-from storage.tables import Origin, rows_of, table_of
+from storage.tables import Origin, repeat_row, rows_of, step_identity, table_of
 from streams.lane import Stream
 from streams.records import Output, Record, plain, refused
 from streams.topics import Topics
@@ -82,11 +84,45 @@ class Archive(Stream):
     async def _write(self, place: TopicPartition, records: Sequence[Record]) -> dict[int, BadRecord]:
         """Write records as one block; return what was refused, by offset."""
         table = table_of(place.topic)
-        kept = [record for record in records if record.value is not None or table == "steps"]
+        repeated = await self._repeated(records) if table == "steps" else {}
+        await self._keep_repeats(place, repeated)
+        kept = [r for r in records if (r.value is not None or table == "steps") and r.offset not in repeated]
         rows, bad = await asyncio.to_thread(rows_of, table, [(_origin(record), record.value) for record in kept])
         refusals = {origin.offset: error for origin, error in bad}
         offsets = [record.offset for record in kept if record.offset not in refusals]
         return refusals | await self._insert(place, table, offsets, rows)
+
+    async def _repeated(self, records: Sequence[Record]) -> dict[int, tuple[Record, str]]:
+        """Return the steps that say they may have been published before and are in the history, or earlier in this batch.
+
+        Only these are looked up: an agent that repeats itself without saying so is kept as often as it does.
+        """
+        marked = [record for record in records if any(name == AGAIN for name, _ in record.headers)]
+        if not marked:
+            return {}
+        identities: dict[int, tuple[str, str]] = {}
+        for record in records:
+            with contextlib.suppress(BadRecord):
+                identities[record.offset] = step_identity(record.value)
+        asked = [identities[record.offset][0] for record in marked if record.offset in identities]
+        seen = await self._patiently(self.store.known_steps, asked) if asked else set()
+        repeated: dict[int, tuple[Record, str]] = {}
+        again = {record.offset for record in marked}
+        for record in records:
+            identity = identities.get(record.offset)
+            if identity is not None and record.offset in again and identity in seen:
+                repeated[record.offset] = (record, identity[0])
+            elif identity is not None:
+                seen.add(identity)
+        return repeated
+
+    async def _keep_repeats(self, place: TopicPartition, repeated: dict[int, tuple[Record, str]]) -> None:
+        """Note the repeats, so that the ledger still adds up."""
+        if repeated:
+            rows = [repeat_row(_origin(record), step_id) for record, step_id in repeated.values()]
+            token = f"repeats:{place.topic}:{place.partition}:{min(repeated)}-{max(repeated)}"
+            await self._patiently(self.store.insert, "repeats", rows, token)
+            self.counters["repeats"] += len(rows)
 
     async def _insert(
         self, place: TopicPartition, table: str, offsets: Sequence[int], rows: Sequence[bytes]

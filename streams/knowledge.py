@@ -24,6 +24,8 @@ GUARDED: Final = frozenset({"detect", "respond"})
 """Components whose life something is decided by; the others' word is for people."""
 ALIVE_S: Final = 5.0
 """A component that has not said for this long that it is alive is not."""
+MAX_UNBELIEVED: Final = 1024
+"""Records kept until the key list comes; over the bound the oldest goes, since anybody can invent keys."""
 
 
 @dataclass(slots=True)
@@ -65,8 +67,8 @@ class Knowledge:
         elif record.topic == self.topics.policies.name:
             self._check(record, key, AgentPolicy.type, value)
             policy = AgentPolicy.read(value)
-            if policy.agent_id == key:
-                self.facts.take_policy(policy)
+            _must_be_keyed_by(key, policy.agent_id)
+            self.facts.take_policy(policy)
         elif record.topic == self.topics.rules.name:
             self._check(record, key, RuleBook.type, value)
             rules = RuleBook.read(value)
@@ -80,12 +82,15 @@ class Knowledge:
         elif record.topic == self.topics.liveness.name:
             word = Liveness.read(value)
             if word.component in GUARDED:
-                self._check(record, key, Liveness.type, value)
+                self._check(record, key, Liveness.type, value, role=word.component)
                 self.heard[word.component] = time.monotonic()
 
     def _refuse(self, record: Record, error: BadSeal | BadRecord) -> None:
         """Count what is not believed; what a key not known yet signed is looked at again when the list comes."""
         if error.kind == "unknown_key" and record.topic != self.topics.liveness.name:
+            if len(self._unbelieved) >= MAX_UNBELIEVED:
+                del self._unbelieved[next(iter(self._unbelieved))]
+                self.counters["refused_unknown_key"] += 1
             self._unbelieved[record.topic, record.key] = record
             self.counters["waiting_for_key"] += 1
             return
@@ -98,13 +103,17 @@ class Knowledge:
         for record in earlier.values():
             self.apply(record)
 
-    def _check(self, record: Record, key: str, kind: str, value: bytes) -> None:
-        self.keyring.check(record.topic, key, kind, record.headers, value, record.timestamp * 1000)
+    def _check(self, record: Record, key: str, kind: str, value: bytes, *, role: str = "") -> None:
+        """Raise `BadSeal` unless somebody signed who may and, where a role is named, has it."""
+        signer = self.keyring.check(record.topic, key, kind, record.headers, value, record.timestamp * 1000)
+        if role and signer.role != role:
+            raise BadSeal("wrong_role", f"role {signer.role} speaks for {role}")
 
     def _take_containment(self, found: Containment, key: str) -> None:
         known = self.containments.get(key)
-        if found.agent_id != key or (known is not None and found.epoch < known.epoch):
-            return
+        _must_be_keyed_by(key, found.agent_id)
+        if known is not None and found.epoch < known.epoch:
+            raise BadRecord("old_epoch", f"epoch {found.epoch} is below {known.epoch}, which is in force")
         self.containments[key] = found
         standing = {order.run_id: order for order in found.orders if order.action == "stop"}
         for agent_id, run_id in [run for run in self.facts.stopped if run[0] == key]:
@@ -124,3 +133,8 @@ class Knowledge:
         if not good:
             self._check(record, key, Receipt.type, value)
         self.facts.take_receipt(receipt, record.timestamp * 1000)
+
+
+def _must_be_keyed_by(key: str, agent_id: str) -> None:
+    if key != agent_id:
+        raise BadRecord("wrong_key", f"the record's key is not its agent {agent_id[:64]!r}")

@@ -7,6 +7,7 @@ includes each record once. A worker frozen for longer than its lease stops (`Fen
 
 import asyncio
 import logging
+import os
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -28,6 +29,7 @@ from streams.topics import MAX_RECORD_BYTES, Topic
 log = logging.getLogger("lictor.lane")
 
 SESSION_MS: Final = 6000
+STOP_S: Final = 3.0
 LOOP_BOUND_MS: Final = 500
 """aiokafka's heartbeat lives in the event loop; nothing may hold it longer."""
 
@@ -138,6 +140,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.bootstrap,
             group_id=settings.group,
+            client_id=f"{settings.group}-{os.getpid()}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=settings.session_ms,
@@ -151,20 +154,23 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         )
 
     async def run(self) -> None:
-        """Run until `stopping` is set; then checkpoint, commit and leave the group."""
+        """Run until `stopping` is set; then checkpoint, commit and leave the group, as far as the broker still answers."""
         await self._producer.start()
+        watch = asyncio.create_task(self._watch_loop())
         try:
             await self._consumer.start()
             self._consumer.subscribe([topic.name for topic in self.stream.inputs], listener=self)
-            watch = asyncio.create_task(self._watch_loop())
             while not self.stopping.is_set():
                 await self._turn()
+        finally:
             watch.cancel()
+            for last in (self._keep_all, self._consumer.stop, self._producer.stop):
+                await _within(STOP_S, last())
+
+    async def _keep_all(self) -> None:
+        if self.stopping.is_set():
             async with self._lock:
                 await self._keep(list(self.owned))
-        finally:
-            await self._consumer.stop()
-            await self._producer.stop()
 
     async def _watch_loop(self) -> None:
         """Count how often something held the event loop for too long."""
@@ -353,6 +359,14 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
             start = max(first[place], (restored.includes or {}).get(place.topic, 0))
             self._begin_at(place, Place(start, quiet_below=committed_at[place]))
         log.info("%s owns partition %d: %d entries restored", self.stream.name, partition, len(restored.entries))
+
+
+async def _within(seconds: float, last: Awaitable[None]) -> None:
+    """Do one thing on the way out, but not for ever: what is left undone is done again by the next owner."""
+    try:
+        await asyncio.wait_for(last, seconds)
+    except (TimeoutError, KafkaError, LictorError) as error:
+        log.warning("left undone on the way out: %s", error or "the broker does not answer")
 
 
 def group_generation(consumer: AIOKafkaConsumer) -> int:

@@ -88,7 +88,8 @@ class Control:
         elif name == "liveness":
             word = read_liveness(record.value)
             if word.component in ("detect", "respond"):
-                self._check(record, "liveness")
+                if self._check(record, "liveness").role != word.component:
+                    raise Refused("wrong_role")
                 self._heard[word.component] = time.monotonic()
 
     def _check(self, record: Heard, kind: str) -> Key:

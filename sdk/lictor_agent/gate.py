@@ -153,7 +153,9 @@ def _number_holds(test: Test, value: Any, wary: bool) -> bool:
     bounds = ((test.lt, value), (test.lte, value), (test.gt, value), (test.gte, value))
     if all(bound is None for bound, _ in bounds):
         return True
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return wary
+    if isinstance(value, float) and not math.isfinite(value):  # an int may be larger than any float
         return wary
     low_enough = (test.lt is None or value < test.lt) and (test.lte is None or value <= test.lte)
     return low_enough and (test.gt is None or value > test.gt) and (test.gte is None or value >= test.gte)

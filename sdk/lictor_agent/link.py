@@ -43,6 +43,7 @@ class Outgoing:
     headers: list[tuple[str, bytes]]
     acked: "concurrent.futures.Future[None] | None" = None
     again: bool = False
+    on_disk: bool = False
 
     def spooled(self) -> Spooled:
         """Return the record as it is kept on disk."""
@@ -73,7 +74,9 @@ class Link:
     closing: bool = False
     _queue: deque[Outgoing] = field(default_factory=deque)
     _failed: deque[Outgoing] = field(default_factory=deque)
-    _unacked: int = 0
+    _flying: dict[int, Outgoing] = field(default_factory=dict)
+    """Handed to the producer and not acknowledged yet, by `id`."""
+    _work: "asyncio.Task[None] | None" = None
     _spool: Spool = field(init=False)
     _spool_lock: threading.Lock = field(default_factory=threading.Lock)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -108,28 +111,40 @@ class Link:
     def on_disk(self, record: Outgoing) -> None:
         """Put a record that was not acknowledged in time on disk. Raises `SpoolFull`."""
         with self._spool_lock:
-            self._spool.write(record.spooled())
+            if not record.on_disk:
+                self._spool.write(record.spooled())
+                record.on_disk = True
         self.counters["spooled"] += 1
 
     def stop(self, timeout_s: float) -> bool:
-        """Publish what is queued, within the time; return whether everything was acknowledged."""
+        """Publish what is queued, within the time; put the rest on disk. Return whether everything was acknowledged."""
         self.closing = True
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._set_wake)
+        self._tell(self._set_wake)
         if self._thread is not None:
             self._thread.join(timeout_s)
-        left = self.pending()
+            self._tell(self._give_up)
+            self._thread.join(1.0)
+        left = [*self._flying.values(), *self._failed, *self._queue]
+        for record in left:
+            with contextlib.suppress(SpoolFull):
+                self.on_disk(record)
         with self._spool_lock:
-            for record in [*self._failed, *self._queue]:
-                with contextlib.suppress(SpoolFull):
-                    self._spool.write(record.spooled())
-            self._spool.close(keep=left > 0)
-        return left == 0
+            self._spool.close(keep=bool(left))
+        return not left
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        """Have the thread do something, if it still can."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(what)
+
+    def _give_up(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
 
     def pending(self) -> int:
         """Return how many records the broker has not acknowledged."""
-        return len(self._queue) + len(self._failed) + self._unacked
+        return len(self._queue) + len(self._failed) + len(self._flying)
 
     def _set_wake(self) -> None:
         self._waking = False
@@ -137,31 +152,37 @@ class Link:
             self._wake.set()
 
     def _main(self, started: threading.Event) -> None:
-        self._loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(self._loop)
-        self._wake = asyncio.Event()
-        started.set()
-        try:
-            self._loop.run_until_complete(self._run())
-        except Exception:
-            log.exception("the link to Lictor failed; calls with effects are denied from here on")
-            self.counters["link_failed"] += 1
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            try:
+                runner.run(self._begin(started))
+            except asyncio.CancelledError:
+                self.counters["gave_up"] += 1
+            except Exception:
+                log.exception("the link to Lictor failed; calls with effects go to disk from here on")
+                self.counters["link_failed"] += 1
             self.online = False
-        finally:
-            self._loop.close()
+            self._loop = None
+
+    async def _begin(self, started: threading.Event) -> None:
+        self._wake = asyncio.Event()
+        self._work = asyncio.current_task()
+        started.set()
+        await self._run()
 
     async def _run(self) -> None:
         listener = asyncio.create_task(self._listen_for_ever())
-        producer = await self._producer()
-        if producer is not None:
-            try:
-                await self._drain_leftovers(producer)
-                await self._pump(producer)
-            finally:
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(producer.stop(), 2)
-        listener.cancel()
-        await asyncio.gather(listener, return_exceptions=True)
+        try:
+            producer = await self._producer()
+            if producer is not None:
+                try:
+                    await self._drain_leftovers(producer)
+                    await self._pump(producer)
+                finally:
+                    await _stopped(producer)
+        finally:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
 
     async def _producer(self) -> AIOKafkaProducer | None:
         """Connect, again and again until it works or the agent ends."""
@@ -181,8 +202,11 @@ class Link:
                 await producer.start()
             except (KafkaError, OSError) as error:
                 self._offline(error)
-                await asyncio.gather(producer.stop(), return_exceptions=True)
+                await _stopped(producer)
                 await self._nap(RETRY_S)
+            except asyncio.CancelledError:
+                await _stopped(producer)
+                raise
             else:
                 self.online = True
                 return producer
@@ -210,9 +234,9 @@ class Link:
             while self._failed or self._queue:
                 record = self._failed.popleft() if self._failed else self._queue.popleft()
                 await self._send(producer, record)
-            if self.closing and not self._unacked and not self._failed and not self._queue:
+            if self.closing and not self.pending():
                 return
-            if self._unacked == 0 and not self._failed:
+            if not self._flying and not self._failed:
                 with self._spool_lock:
                     self._spool.clear()
             if not self._queue and not self._failed:
@@ -220,7 +244,7 @@ class Link:
                     await asyncio.wait_for(wake.wait(), 1.0)
 
     async def _send(self, producer: AIOKafkaProducer, record: Outgoing) -> None:
-        self._unacked += 1
+        self._flying[id(record)] = record
         headers = [*record.headers, (AGAIN, b"1")] if record.again else record.headers
         try:
             partition = await self._partition(producer, record.topic, record.key)
@@ -238,17 +262,17 @@ class Link:
         if future.cancelled() or error is not None:
             self._not_sent(record, error or asyncio.CancelledError())
             return
-        self._unacked -= 1
+        del self._flying[id(record)]
         self.online = True
         self.counters["published"] += 1
         if record.acked is not None and not record.acked.done():
             record.acked.set_result(None)
-        if self._wake is not None and (self.closing or not self._unacked):
+        if self._wake is not None and (self.closing or not self._flying):
             self._wake.set()
 
     def _not_sent(self, record: Outgoing, error: BaseException) -> None:
         """Keep the record for another try. Whether the broker has it is not known."""
-        self._unacked -= 1
+        self._flying.pop(id(record), None)
         self._offline(error)
         record.again = True
         self._failed.append(record)
@@ -304,8 +328,8 @@ class Link:
             request_timeout_ms=10_000,
             **self.settings.kafka_client,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             standing = await self._choose(consumer, names)
             while standing:
                 await self._poll(consumer, 50)
@@ -314,8 +338,7 @@ class Link:
             while not self.closing:
                 await self._poll(consumer, 200)
         finally:
-            with contextlib.suppress(Exception):
-                await consumer.stop()
+            await _stopped(consumer)
 
     async def _choose(self, consumer: AIOKafkaConsumer, names: list[str]) -> dict[TopicPartition, int]:
         """Keep only the partitions this agent's key falls into; return where what stands now ends."""
@@ -342,6 +365,12 @@ class Link:
                     key = (record.key or b"").decode("utf-8", "replace")
                     headers = list(record.headers)
                     self.hear(Heard(record.topic, key, record.value, headers, record.timestamp * 1000))
+
+
+async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    """Stop a client, but not for ever: without a broker it would wait for one."""
+    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+        await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(client.stop())), 2)
 
 
 def monotonic_us() -> int:

@@ -249,6 +249,15 @@ CREATE TABLE IF NOT EXISTS dead_letters
 ENGINE = MergeTree PARTITION BY toYYYYMM(kafka_time) ORDER BY (topic, `partition`, `offset`)
 SETTINGS non_replicated_deduplication_window = 1000;
 
+-- Steps that were published again (a spool sent late, a send whose answer was lost) and were in the history already.
+CREATE TABLE IF NOT EXISTS repeats
+(
+    kafka_topic LowCardinality(String), kafka_partition UInt32, kafka_offset UInt64, kafka_time DateTime64(3, 'UTC'),
+    step_id FixedString(32)
+)
+ENGINE = ReplacingMergeTree PARTITION BY toYYYYMM(kafka_time) ORDER BY (kafka_topic, kafka_partition, kafka_offset)
+SETTINGS non_replicated_deduplication_window = 1000;
+
 -- One row a step that was refused by anybody, so that two streams refusing it count once.
 CREATE VIEW IF NOT EXISTS refused AS
 SELECT topic, `partition`, `offset`, any(kind) AS kind, any(reason) AS reason, any(agent_id) AS agent_id,

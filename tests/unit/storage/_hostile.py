@@ -1,4 +1,4 @@
-"""Queries for the guard: hostile ones, each with what it is after, and honest ones an analyst would ask.
+"""Hostile queries for the guard, by what they are after.
 
 `{out}` is a file that must not come to be, `{secret}` one that must not be read.
 """
@@ -47,7 +47,7 @@ TABLE_FUNCTIONS: Final = (
     "SELECT * FROM file('{secret}', 'LineAsString')",
     "SELECT * FROM FILE('{secret}', 'LineAsString')",
     "SELECT * FROM `file`('{secret}', 'LineAsString')",
-    'SELECT * FROM "file"(\'{secret}\', \'LineAsString\')',
+    "SELECT * FROM \"file\"('{secret}', 'LineAsString')",
     "SELECT * FROM/**/file/**/('{secret}', 'LineAsString')",
     "SELECT * FROM file('{secret}', 'LineAsString') AS steps",
     "SELECT * FROM (SELECT * FROM file('{secret}', 'LineAsString'))",
@@ -128,7 +128,6 @@ STATEMENTS: Final = (
     "SELECT 1\x0b;\x0cSELECT 2 INTO OUTFILE '{out}'",
     "SELECT 1\r\n;\r\nSELECT 2 INTO OUTFILE '{out}'",
     "SELECT 1\x00; SELECT 2 INTO OUTFILE '{out}'",
-    "SELECT 1 --\r; SELECT 2 INTO OUTFILE '{out}'",
     "; SELECT 1 INTO OUTFILE '{out}'",
     "/* SELECT 1 */ INSERT INTO FUNCTION file('{out}', 'CSV', 'x Int8') VALUES (1)",
     "SELECT 1; INSERT INTO FUNCTION file('{out}', 'CSV', 'x Int8') SELECT 1",
@@ -322,21 +321,33 @@ TOO_MUCH: Final = (
     "SELECT " + "NOT " * 3_000 + "1",
     "SELECT * FROM " + "(SELECT * FROM " * 600 + "numbers(1)" + ")" * 600,
     "SELECT " + "if(1, 1, " * 1_500 + "1" + ")" * 1_500,
-    "SELECT " + " UNION ALL SELECT ".join("1" for _ in range(3_000)),
     "SELECT number FROM numbers(6000000)",
     "SELECT repeat('x', 600000000)",
     "SELECT range(600000000)",
-    "SELECT groupArray(number) FROM numbers(400000000)",
-    "SELECT arrayJoin(range(10000000))",
+    "SELECT groupArray(repeat('x', 1000000)) FROM numbers(3000)",
+    "SELECT intDiv(1, number - 100000) FROM numbers(200000)",
     "SELECT * FROM numbers(60000000) ORDER BY number DESC LIMIT 1 OFFSET 59000000",
-    "SELECT {p:Identifier}",
-    "SELECT * FROM {p:Identifier}",
-    "SELECT * FROM lictor.{p:Identifier}",
-    "SELECT count() FROM {p:Identifier}.users",
-    "SELECT 1 AS {p:Identifier}",
     "SELECT {missing:String}",
 )
-"""Nothing at all, too large, too deep, beyond the limits, or named by a parameter after it was checked."""
+"""Nothing at all, too large, too deep, or beyond the limits."""
+
+NAMED_LATER: Final = (
+    ("SELECT count() FROM {p:Identifier}", "system.users"),
+    ("SELECT count() FROM {p:Identifier}", "users"),
+    ("SELECT count() FROM {p:Identifier}.users", "system"),
+    ("SELECT count() FROM system.{p:Identifier}", "users"),
+    ("SELECT 1 IN {p:Identifier}", "system.users"),
+    ("SELECT 1 IN {p:Identifier}.users", "system"),
+    ("SELECT 1 IN system.{p:Identifier}", "users"),
+    ("SELECT count() FROM {p:Identifier}.x", "../../etc"),
+    ("SELECT {p:Identifier}", "file('/etc/passwd')"),
+    ("SELECT 1 FORMAT {p:Identifier}", "CSV"),
+    ("SELECT {p:UInt8}", "1; SELECT 2"),
+    ("SELECT {p:String}", "unescaped\nline"),
+    ("SELECT {p:Array(String)}", "['a') INTO OUTFILE 'loot.relative' --"),
+    ("SELECT {q:String}", "another name"),
+)
+"""Queries whose parameter names, or would name, what was not in the text."""
 
 HOSTILE: Final = {
     "outfile": OUTFILE,

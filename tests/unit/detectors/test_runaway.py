@@ -1,0 +1,115 @@
+"""The same call again and again, and budgets spent."""
+
+from typing import Any
+
+import pytest
+
+from detectors.runaway import DISTINCT_CALLS, KEPT_CALLS, SAME_CALL, Runaway
+from detectors.state import encode_state
+from schemas.policy import Budgets
+from tests.unit.builders import Story, a_grant, a_policy, claims
+
+FAR = (1 << 53) - 1
+
+
+def story(**budgets: Any) -> Story:
+    """Return a trace of an agent with these budgets."""
+    return Story(a_policy(a_grant("allow"), budgets=Budgets(**budgets)), watch=(Runaway(),))
+
+
+def test_the_same_call_too_often_is_a_loop_told_once() -> None:
+    """An agent could repeat one call all night."""
+    told = story()
+    found = [claims(told.call("web.get", url="a")) for _ in range(SAME_CALL + 5)]
+    assert found == [[]] * SAME_CALL + [["lictor.runaway.loop"]] + [[]] * 4
+
+
+def test_the_policy_sets_how_often_is_too_often() -> None:
+    """A poller that is meant to poll would be stopped."""
+    told = story(same_call=2)
+    assert [len(told.call("pay", amount=5)) for _ in range(4)] == [0, 0, 1, 0]
+
+
+def test_a_bound_of_none_at_all_is_a_bound() -> None:
+    """`same_call: 0` would mean the default of eight."""
+    assert len(story(same_call=0).call("pay", amount=5)) == 1
+
+
+def test_the_order_of_arguments_does_not_make_another_call() -> None:
+    """A loop could hide by shuffling its arguments."""
+    told = story(same_call=1)
+    assert claims(told.call("t", a=1, b=2)) == []
+    assert claims(told.call("t", b=2, a=1)) == ["lictor.runaway.loop"]
+
+
+def test_other_arguments_tools_runs_and_traces_are_other_calls() -> None:
+    """Work through a list of customers would be taken for a loop."""
+    told = story(same_call=1)
+    found = [told.call("t", a=1), told.call("t", a="1"), told.call("t", a=True), told.call("u", a=1)]
+    found += [told.tell("tool_call", tool="t", arguments={"a": 1}, run_id="other")]
+    found += [told.tell("tool_call", tool="t", arguments={"a": 1}, trace_id="a" * 32)]
+    assert found == [[]] * 6
+
+
+def test_a_loop_names_the_calls_it_is_made_of() -> None:
+    """Nobody could check the claim against the steps."""
+    told = story(same_call=3)
+    told.call("other")
+    found = [told.call("t", a=1) for _ in range(4)][-1][0]
+    assert [item.seq for item in found.evidence] == [2, 3, 4, 5]
+    assert "4 times" in found.reason
+
+
+BUDGETS: list[tuple[str, Any, str, dict[str, Any]]] = [
+    ("steps", 2, "message", {}),
+    ("tool_calls", 2, "tool_call", {"tool": "t"}),
+    ("model_calls", 2, "model_call", {"model": "m"}),
+    ("tokens", 20, "model_call", {"input_tokens": 5, "output_tokens": 5}),
+    ("cost_usd", 0.5, "model_call", {"cost_usd": 0.25}),
+]
+
+
+@pytest.mark.parametrize(("name", "bound", "kind", "fields"), BUDGETS)
+def test_a_budget_may_be_spent_and_not_passed(name: str, bound: Any, kind: str, fields: dict[str, Any]) -> None:
+    """An agent could spend without end, or be stopped at its last cent."""
+    told = story(**{name: bound})
+    found = [told.tell(kind, **fields) for _ in range(5)]
+    assert [claims(each) for each in found] == [[], [], ["lictor.runaway.budget"], [], []]
+    assert name in found[2][0].reason
+
+
+def test_each_budget_is_told_of_by_itself() -> None:
+    """The second bound passed would go unnoticed behind the first."""
+    told = story(steps=1, tool_calls=1)
+    told.call("t", a=1)
+    assert len({finding.finding_id for finding in told.call("t", a=2)}) == 2
+
+
+def test_a_budget_of_nothing_is_passed_at_once() -> None:
+    """`cost_usd: 0` would mean no bound."""
+    assert len(story(cost_usd=0).tell("model_call", cost_usd=0.01)) == 1
+    assert story(cost_usd=0).tell("model_call") == []
+
+
+def test_without_a_budget_nothing_is_too_much() -> None:
+    """An agent without a policy would be reported for working."""
+    told = story()
+    assert [told.tell("model_call", input_tokens=FAR, cost_usd=1e300) for _ in range(3)] == [[], [], []]
+
+
+def test_absurd_amounts_do_not_keep_the_state_from_being_saved() -> None:
+    """An agent that claims absurd amounts would end the worker that keeps count, again and again."""
+    told = story(tokens=10, cost_usd=1)
+    for _ in range(1100):
+        told.tell("model_call", input_tokens=FAR, output_tokens=FAR, cost_usd=1e308)
+    assert encode_state(told.trace())
+
+
+def test_calls_that_all_differ_are_forgotten_in_order() -> None:
+    """An agent that varies its arguments would grow its judge without bound."""
+    told = story()
+    for number in range(DISTINCT_CALLS + 50):
+        told.call("t", a=number)
+    state = told.run().runaway
+    assert len(state.same_call) == DISTINCT_CALLS
+    assert len(state.last_calls) == KEPT_CALLS

@@ -1,0 +1,181 @@
+"""What is remembered of traces, and how it is bounded."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from detectors.state import (
+    FlowState,
+    Memory,
+    Reading,
+    RunawayState,
+    RunState,
+    SequenceState,
+    TraceState,
+    decode_state,
+    encode_state,
+)
+from schemas.errors import BadRecord
+from tests.unit.builders import Story, a_policy
+from tests.unit.strategies import examples, texts
+
+WORDS = st.integers(0, (1 << 64) - 1)
+READINGS = st.lists(st.builds(Reading, texts(32), st.integers(1, 1 << 53), texts(40)), max_size=4)
+FLOWS = st.builds(FlowState, READINGS, READINGS, st.sets(WORDS, max_size=9), st.sets(WORDS, max_size=9))
+SEQUENCES = st.builds(
+    SequenceState,
+    last=st.integers(0, 1 << 53),
+    recent=st.dictionaries(st.integers(1, 1 << 53), WORDS, max_size=9),
+    clamps=st.integers(0, 9),
+    reported=st.sets(texts(9), max_size=3),
+)
+RUNAWAYS = st.builds(
+    RunawayState,
+    steps=st.integers(0, 1 << 40),
+    tokens=st.integers(0, 1 << 62),
+    cost_usd=st.floats(0, allow_nan=False),
+    same_call=st.dictionaries(WORDS, st.integers(1, 99), max_size=9),
+    last_calls=st.lists(st.tuples(WORDS, texts(32), st.integers(1, 99)), max_size=3),
+    reported=st.sets(texts(9), max_size=3),
+)
+RUNS = st.builds(RunState, texts(9), SEQUENCES, RUNAWAYS, after_stop=st.integers(0, 9))
+TRACES = st.builds(
+    TraceState,
+    texts(9),
+    FLOWS,
+    st.dictionaries(texts(9), RUNS, max_size=2),
+    last_us=st.integers(0, 1 << 60),
+    offset=st.integers(-1, 1 << 60),
+)
+
+
+@examples(150)
+@given(TRACES)
+def test_every_state_survives_its_checkpoint(state: TraceState) -> None:
+    """A worker that takes over would judge by another past."""
+    assert decode_state(encode_state(state)) == state
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", b"\xc0", b"\x91" * 9999, encode_state(TraceState("a"))[:-1], b"\xa1\xff"]
+)
+def test_a_checkpoint_of_another_shape_is_refused(data: bytes) -> None:
+    """A worker would end at its first damaged checkpoint, again and again."""
+    with pytest.raises(BadRecord) as caught:
+        decode_state(data)
+    assert caught.value.kind == "checkpoint"
+
+
+def test_new_states_share_nothing() -> None:
+    """What one trace has read would be held against another."""
+    one, other = TraceState("a"), TraceState("a")
+    one.flow.trusted_words.add(1)
+    one.run("r", "a").sequence.recent[1] = 1
+    assert other == TraceState("a")
+    assert one.run("r", "a").sequence.recent == {1: 1}
+
+
+def test_a_flood_evicts_only_the_flooders_own_oldest() -> None:
+    """One agent could make Lictor forget what another has read."""
+    memory = Memory(3)
+    for name in ("v1", "v2", "v3"):
+        memory.open(name, "victim")
+    evicted = [memory.open(f"f{number}", "flooder")[1] for number in range(50)]
+    assert evicted == ["", "", "", *(f"f{number}" for number in range(47))]
+    assert [memory.get(name) is not None for name in ("v1", "v2", "v3")] == [True] * 3
+    assert len(memory) == 6
+
+
+def test_a_trace_in_use_is_evicted_last() -> None:
+    """A flooder could choose which of its traces is forgotten."""
+    memory = Memory(2)
+    memory.open("old", "a")
+    memory.open("new", "a")
+    memory.open("old", "a")
+    assert memory.open("third", "a")[1] == "new"
+
+
+def test_agents_nobody_registered_share_one_pool() -> None:
+    """An attacker could fill the memory by inventing agents."""
+    story = Story(a_policy(agent_id="known"), bound=4)
+    for number in range(20):
+        story.tell("message", agent_id=f"invented-{number}", run_id=f"r{number}", trace_id=f"{number + 1:032x}")
+    story.tell("message", agent_id="known", trace_id="a" * 32)
+    assert {owner: len(pool) for owner, pool in story.memory.pools.items()} == {"*": 4, "known": 1}
+
+
+def test_a_trace_belongs_to_who_opened_it() -> None:
+    """A flooder could push its own traces onto another's account."""
+    memory = Memory(1)
+    memory.open("shared", "opener")
+    state, evicted = memory.open("shared", "guest")
+    assert (state.owner, evicted, len(memory)) == ("opener", "", 1)
+
+
+def test_what_changed_and_what_was_forgotten_is_known() -> None:
+    """A checkpoint would miss a change, or bring a forgotten trace back."""
+    memory = Memory(1)
+    memory.open("a", "x")
+    assert (memory.changed, memory.forgotten) == ({"a"}, set())
+    memory.open("b", "x")
+    assert (memory.changed, memory.forgotten) == ({"b"}, {"a"})
+    memory.open("a", "x")
+    assert (memory.changed, memory.forgotten) == ({"a"}, {"b"})
+
+
+def test_a_restored_trace_has_not_changed() -> None:
+    """Each takeover would write every checkpoint anew."""
+    memory = Memory(2)
+    memory.put("a", TraceState("x", last_us=5))
+    assert (memory.changed, len(memory)) == (set(), 1)
+    assert memory.open("a", "y")[0].last_us == 5
+
+
+def test_idle_traces_are_found_by_append_time() -> None:
+    """Memory would only ever grow."""
+    memory = Memory(9)
+    for name, at in (("a", 5), ("b", 50), ("c", 7)):
+        memory.put(name, TraceState("x", last_us=at))
+    assert memory.idle(10) == ["a", "c"]
+    assert memory.idle(0) == []
+
+
+class Memories(RuleBasedStateMachine):
+    """Open and forget at random; the books must always agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = Memory(3)
+
+    @rule(key=st.sampled_from("abcdefghij"), owner=st.sampled_from("xy*"))
+    def opened(self, key: str, owner: str) -> None:
+        """Open a trace."""
+        known = self.memory.get(key)
+        state, evicted = self.memory.open(key, owner)
+        assert state is self.memory.get(key)
+        assert known is None or (known is state and not evicted)
+        assert evicted != key
+
+    @rule(key=st.sampled_from("abcdefghij"))
+    def forgotten(self, key: str) -> None:
+        """Forget a trace."""
+        if self.memory.get(key) is not None:
+            self.memory.forget(key)
+            assert self.memory.get(key) is None
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        """Every trace is in one pool, within its bound, and either kept or forgotten."""
+        held = [(key, owner) for owner, pool in self.memory.pools.items() for key in pool]
+        assert dict(held) == self.memory.owner_of
+        assert len(held) == len(self.memory)
+        assert all(0 < len(pool) <= 3 for pool in self.memory.pools.values())
+        assert self.memory.changed <= set(self.memory.owner_of)
+        assert self.memory.forgotten.isdisjoint(self.memory.owner_of)
+
+
+class TestMemories(Memories.TestCase):
+    """The bookkeeping holds in any order of opening and forgetting: else a flood would be paid for by its victim."""
+
+    settings = examples(60)
