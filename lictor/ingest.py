@@ -200,20 +200,24 @@ def history_counts(
     counts: dict[int, tuple[int, int]] = {}
     for place, end in after.items():
         span = {"t": topic, "p": place.partition, "a": before.get(place, 0), "b": end}
-        dead = history.number(
-            "SELECT uniqExact(offset) FROM dead_letters WHERE topic = {t:String} AND partition = {p:UInt32} "
-            "AND offset >= {a:UInt64} AND offset < {b:UInt64}",
-            span,
-        )
-        archived = history.number(
-            "SELECT uniqExact(kafka_offset) FROM (SELECT kafka_topic, kafka_partition, kafka_offset FROM steps UNION ALL "
-            "SELECT kafka_topic, kafka_partition, kafka_offset FROM repeats) "
-            "WHERE kafka_partition = {p:UInt32} AND kafka_topic = {t:String} AND kafka_offset >= {a:UInt64} AND kafka_offset < {b:UInt64} AND kafka_offset NOT IN "
-            "(SELECT offset FROM dead_letters WHERE topic = {t:String} AND partition = {p:UInt32})",
-            span,
-        )
-        counts[place.partition] = (archived, dead)
+        counts[place.partition] = (history.number(_ARCHIVED, span), history.number(_DEAD, span))
     return counts
+
+
+_DEAD: Final = """
+    SELECT uniqExact(offset) FROM dead_letters
+    WHERE topic = {t:String} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset < {b:UInt64}
+"""
+_ARCHIVED: Final = """
+    SELECT uniqExact(kafka_offset) FROM
+    (
+        SELECT kafka_topic, kafka_partition, kafka_offset FROM steps
+        UNION ALL SELECT kafka_topic, kafka_partition, kafka_offset FROM repeats
+    )
+    WHERE kafka_topic = {t:String} AND kafka_partition = {p:UInt32}
+      AND kafka_offset >= {a:UInt64} AND kafka_offset < {b:UInt64}
+      AND kafka_offset NOT IN (SELECT offset FROM dead_letters WHERE topic = {t:String} AND partition = {p:UInt32})
+"""
 
 
 async def settled_streams(settings: Settings) -> bool:

@@ -35,7 +35,7 @@ def decide(finding: Finding, rules: RuleBook, *, criticality: str = "normal") ->
     row = next((row for row in rules.autonomy if _fits(row, finding, criticality)), None)
     if row is None:
         return Ruling("observe", "observe", "", "no row of the autonomy table matches")
-    because = row.because or f"row {row.id}: {finding.severity} at confidence {finding.confidence:.2f}"
+    because = row.because or f"row {row.id[:400]}: {finding.severity} at confidence {finding.confidence:.2f}"
     action, limited = _limited(row.action, finding, rules)
     clearance = row.clearance if not limited else ""
     return Ruling(action, row.action, row.id, because, limited, clearance)

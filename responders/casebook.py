@@ -79,9 +79,12 @@ class Casebook:
 
     def _bounded(self, ruling: Ruling, case: AgentCase, finding: Finding, rules: RuleBook, now_us: int) -> Ruling:
         """Turn an order into a question where a safety limit says so."""
-        if ruling.action not in ORDERED or case.standing(ruling.action, finding.run_id):
+        run_id = finding.run_id if ruling.action in RUN_BOUND else ""
+        if ruling.action not in ORDERED or case.standing(ruling.action, run_id):
             return ruling
-        refused = self.limiter.refuse(ruling.action, finding.agent_id, rules.safety, now_us)
+        refused = case.refuse(ruling.action) or self.limiter.refuse(
+            ruling.action, finding.agent_id, rules.safety, now_us
+        )
         if not refused:
             return ruling
         return Ruling("ask", ruling.wanted, ruling.row, ruling.because, refused)
@@ -145,13 +148,17 @@ class Casebook:
         return []
 
     def _stand(self, case: AgentCase, verdict: Verdict, now_us: int) -> list[Message]:
-        """The person's key has published the command already; the containment makes it last."""
+        """The person's key has published the command already; the containment makes it last.
+
+        A verdict that names no command stands under its own id, so that two of them are two orders.
+        """
         action: CommandAction = "stop" if verdict.kind == "kill" else "pause"
-        if verdict.command_id in case.orders:
+        command_id = verdict.command_id or verdict.verdict_id
+        if command_id in case.orders or case.refuse(action):
             return []
         case.epoch += 1
-        case.orders[verdict.command_id] = Standing(
-            command_id=verdict.command_id,
+        case.orders[command_id] = Standing(
+            command_id=command_id,
             action=action,
             run_id=verdict.run_id,
             since_us=now_us,
@@ -160,6 +167,7 @@ class Casebook:
             incident_id=verdict.incident_id,
             arguments={},
         )
+        case.prune()
         return [case.containment(now_us)]
 
     def _lift(self, case: AgentCase, verdict: Verdict, now_us: int) -> list[Message]:

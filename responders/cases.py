@@ -9,6 +9,8 @@ from schemas.containment import Containment, Order
 from schemas.errors import BadRecord
 
 KEPT_STOPS: Final = 64
+KEPT_PAUSES: Final = 128
+"""With the stops and the few orders against the whole agent, what fits into one containment."""
 
 
 class OpenIncident(msgspec.Struct):
@@ -91,6 +93,13 @@ class AgentCase(msgspec.Struct):
             if order.command_id not in self.orders:
                 fields = order.model_dump(exclude={"command_id"})
                 self.orders[order.command_id] = Standing(command_id=order.command_id, adopted=True, **fields)
+
+    def refuse(self, action: str) -> str:
+        """Return why no more orders of this kind can stand; "" if they can. A pause is never forgotten for another."""
+        pauses = sum(order.action == "pause" for order in self.orders.values())
+        if action != "pause" or pauses < KEPT_PAUSES:
+            return ""
+        return f"{pauses} pause orders stand against this agent already; that is the bound"
 
     def prune(self) -> None:
         """Forget the oldest stops beyond the bound: they bind to runs, and old runs are gone."""

@@ -116,6 +116,8 @@ class Detect(Stream):
     def _judge_one(self, seen: Seen, memory: Memory) -> list[Output]:
         judgement = inspect(seen, memory, self.know.facts)
         self.counters["repeats"] += judgement.repeat
+        if judgement.repeat:
+            return []  # its findings are out already, and without them a clearance would say `allow`
         self.counters["evictions"] += judgement.evicted
         self.counters["findings"] += len(judgement.findings)
         out = [signed(self.topics.findings, finding.agent_id, finding, self.signer) for finding in judgement.findings]

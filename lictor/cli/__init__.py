@@ -9,7 +9,7 @@ __all__ = ["add_verbs", "main"]
 
 def add_verbs(app: click.Group) -> None:
     """Add every verb, in the order in which a newcomer meets them."""
-    from lictor.cli import demo, doctor, keys, look, order, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+    from lictor.cli import bench, demo, doctor, keys, look, order, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
 
     verbs = (
         demo.demo,
@@ -23,6 +23,7 @@ def add_verbs(app: click.Group) -> None:
         order.resume,
         sessions.ingest,
         sessions.backtest,
+        bench.bench,
         keys.keys,
         doctor.doctor,
         run.init,

@@ -320,8 +320,6 @@ def _read_or_refuse(value: bytes) -> None:
     """What is read is canonical: reading its canonical bytes gives the same step."""
     try:
         step, kept = canonical_step(value)
-    except BadRecord as error:
-        assert error.kind
-        assert str(error)
-    else:
-        assert canonical_step(kept) == (step, kept)
+    except BadRecord:
+        return
+    assert canonical_step(kept) == (step, kept)

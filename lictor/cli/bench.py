@@ -1,0 +1,38 @@
+"""`lictor bench`."""
+
+import importlib
+import json
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from lictor.demo.screen import table
+
+NAMES: Final = ("response", "detect", "forensics", "gate")
+
+
+@click.command()
+@click.argument("name", type=click.Choice([*NAMES, "all"]))
+@click.option("--steps", type=click.IntRange(1000), help="forensics: how many steps.")
+@click.option("--stops", type=click.IntRange(1), help="response: how many stops.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def bench(name: str, steps: int | None, stops: int | None, *, as_json: bool) -> None:
+    """Measure: response (bad step to stop), detect (steps/s), forensics (archive rows/s), gate (µs a call), or all.
+
+    Runs alone, on parts of its own; keeps the result, with commit and machine, in benchmarks/results/.
+    """
+    report = importlib.import_module("benchmarks.report")
+    given = {key: value for key, value in {"steps": steps, "stops": stops}.items() if value is not None}
+    results: dict[str, Any] = {}
+    for each in NAMES if name == "all" else (name,):
+        click.echo(f"measuring {each} …", err=True)
+        results[each] = importlib.import_module(f"benchmarks.{each}").run(**given)
+        kept = report.keep(each, results[each])
+        click.echo(f"  kept in {kept}" if str(kept) != "." else "  not kept: results cannot be written here", err=True)
+    if as_json:
+        click.echo(json.dumps(results if name == "all" else results[name]))
+        return
+    for each, figures in results.items():
+        Console().print(f"\n[bold]{each}[/]")
+        Console().print(table(["figure", "value"], [[key, json.dumps(value)] for key, value in figures.items()]))
