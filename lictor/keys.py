@@ -9,7 +9,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from schemas.errors import KeysMissing
+from schemas import ids
+from schemas.errors import BadRecord, KeysMissing
 from schemas.keys import KEY_LIST, Key, KeyList, Role
 from schemas.seal import Keyring, Signer, agent_key, key_id_of, public_bytes
 from streams.records import Output
@@ -18,6 +19,8 @@ from streams.topics import Topics
 ROLES: Final[tuple[Role, ...]] = ("detect", "respond", "audit", "supervisor")
 OPERATOR: Final = "operator"
 OPERATOR_MAY: Final = ("policy", "stop", "pause", "verdict", "approve")
+_NAME_MOST: Final = 200
+"""Characters; file systems take 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,10 @@ class Keys:
 
     def key_list(self) -> KeyList:
         """Return the key list as last written."""
-        return KeyList.read(self._read("list.json").encode())
+        try:
+            return KeyList.read(self._read("list.json").encode())
+        except BadRecord as error:
+            raise KeysMissing(f"list.json is damaged: {error}", where=str(self.folder)) from None
 
     def signed_list(self, topics: Topics) -> Output:
         """Return the key list, signed by the root key, as it is published."""
@@ -70,7 +76,7 @@ class Keys:
 
     def root_public(self) -> bytes:
         """Return the root key that agents pin."""
-        return bytes.fromhex(self._read("root.pub").strip())
+        return self._secret("root.pub")
 
     def master(self) -> bytes:
         """Return the marks' master key. Of the running parts only `detect` may call this."""
@@ -78,10 +84,10 @@ class Keys:
 
     def agent_key_file(self, agent_id: str) -> Path:
         """Derive an agent's key and return the file it is in (0600), named so that no agent id can escape the folder."""
-        name = f"agents/{agent_id.encode().hex()}.key"
+        name = f"agents/{_file_name(agent_id)}.key"
         path = self.folder / name
         text = agent_key(self.master(), agent_id).hex()
-        if not path.exists() or path.read_text(encoding="ascii").strip() != text:
+        if not path.exists() or path.read_bytes().strip() != text.encode():
             path.unlink(missing_ok=True)
             self._write(name, text)
         return path
@@ -117,7 +123,10 @@ class Keys:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         target = path.with_suffix(".new") if replace else path
         target.unlink(missing_ok=True) if replace else None
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        except FileExistsError:
+            raise KeysMissing(f"{name} exists already and is left as it is", where=str(self.folder)) from None
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text + "\n")
         if replace:
@@ -128,6 +137,8 @@ class Keys:
             return (self.folder / name).read_text(encoding="utf-8")
         except OSError as error:
             raise KeysMissing(f"cannot read {name}: {error.strerror}; `lictor keys init` makes keys") from None
+        except UnicodeDecodeError:
+            raise KeysMissing(f"{name} is damaged: it is no text", where=str(self.folder)) from None
 
     def _secret(self, name: str) -> bytes:
         text = self._read(name).strip()
@@ -138,6 +149,12 @@ class Keys:
         if len(secret) != 32:  # noqa: PLR2004 - every key here is 32 bytes
             raise KeysMissing(f"{name} does not hold a key (64 hex digits)", where=str(self.folder))
         return secret
+
+
+def _file_name(agent_id: str) -> str:
+    """Return a name that no agent id can lead out of the folder with; a long one is named by its digest."""
+    name = agent_id.encode().hex()
+    return name if len(name) <= _NAME_MOST else f"~{ids.named('lictor.agent', agent_id)}"
 
 
 def readable_by_others(folder: Path) -> list[Path]:

@@ -5,17 +5,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import BadPolicy
+from schemas.keys import KEY_LIST
+from schemas.message import ShortText
 from schemas.policy import ANY_AGENT, AgentMode, AgentPolicy, Budgets, Clearance, Grant, Layer, Trait
 from schemas.rules import Bounds, Clocks, Row, RuleBook, Safety
 
 POLICIES: Final = Path(__file__).resolve().parents[1] / "policies"
 _IN_WHEEL: Final = Path(__file__).resolve().parent / "_app" / "policies"
+MAX_VALUES: Final = 100_000
+"""What a file may come to once its aliases are written out."""
 
 
 class Strict(BaseModel):
@@ -36,9 +40,9 @@ class LayerFile(Strict):
 class AgentFile(LayerFile):
     """One agent."""
 
-    team: str = ""
-    owner: str = ""
-    criticality: str = "normal"
+    team: ShortText = ""
+    owner: ShortText = ""
+    criticality: Literal["low", "normal", "high"] = "normal"
     mode: AgentMode | None = None
     clearance: Clearance | None = None
     cold_start_deny: tuple[Trait, ...] | None = None
@@ -57,7 +61,7 @@ class PolicyFile(Strict):
 
     version: int = Field(ge=1)
     defaults: DefaultsFile = DefaultsFile()
-    identity: str = "observe"
+    identity: Literal["observe", "require"] = "observe"
     org: LayerFile = LayerFile()
     teams: dict[str, LayerFile] = Field(default_factory=dict)
     agents: dict[str, AgentFile] = Field(default_factory=dict)
@@ -65,7 +69,7 @@ class PolicyFile(Strict):
     safety: Safety | None = None
     clocks: Clocks = Clocks()
     bounds: Bounds = Bounds()
-    stop_grace_ms: int = 2000
+    stop_grace_ms: int = Field(default=2000, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def load_policies(path: Path | None = None, *, issued_us: int | None = None) -> 
     rules = RuleBook(
         version=found.version,
         issued_us=now_us,
-        identity=found.identity,  # type: ignore[arg-type]  # checked when the file was read
+        identity=found.identity,
         autonomy=found.autonomy if found.autonomy is not None else base.autonomy or (),
         safety=found.safety or base.safety or Safety(),
         clocks=found.clocks,
@@ -128,7 +132,7 @@ def _agent_policy(agent_id: str, agent: AgentFile, found: PolicyFile, now_us: in
         issued_us=now_us,
         owner=agent.owner,
         team=agent.team,
-        criticality=agent.criticality,  # type: ignore[arg-type]  # checked by the model
+        criticality=agent.criticality,
         mode=agent.mode or found.defaults.mode,
         layers=tuple(Layer(name=name, grants=layer.grants) for name, layer in layers if layer.grants),
         traits=traits,
@@ -150,11 +154,13 @@ def _narrowest(budgets: list[Budgets]) -> Budgets:
 
 def _read(path: Path) -> PolicyFile:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadPolicy(f"cannot read the policy: {error.strerror}", where=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise BadPolicy(f"not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+    except RecursionError:
+        raise BadPolicy("not YAML: nested too deeply", where=str(path)) from None
     if not isinstance(data, dict):
         raise BadPolicy("the policy must be a mapping with `version:`", where=str(path))
     try:
@@ -165,8 +171,60 @@ def _read(path: Path) -> PolicyFile:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise BadPolicy(f"{place}: {first['msg']}", where=str(path)) from None
+    _check_names(found, path)
     _check_grants(found, path)
     return found
+
+
+def _yaml(text: str) -> Any:
+    """Read YAML. Raises `YAMLError`, also for a key that stands twice and, before they grow, for aliases without bound."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _size(root, {})
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node comes to with its aliases written out. Raises `YAMLError` over the bound."""
+    if id(node) not in known:
+        known[id(node)] = MAX_VALUES + 1  # an alias to what it stands in would have no end
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            _must_differ([key for key, _ in node.value])
+            children = [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    if known[id(node)] > MAX_VALUES:
+        raise yaml.YAMLError(f"its aliases come to more than {MAX_VALUES} values")
+    return known[id(node)]
+
+
+def _must_differ(keys: list[yaml.Node]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise yaml.YAMLError(
+                    f"key {key.value!r} stands twice, the second time in line {key.start_mark.line + 1}"
+                )
+            seen.add(key.value)
+
+
+def _check_names(found: PolicyFile, path: Path) -> None:
+    for agent_id in found.agents:
+        if not 0 < len(agent_id) <= 128 or not agent_id.isprintable() or agent_id.startswith("~"):  # noqa: PLR2004 - as in the SDK
+            raise BadPolicy(
+                f"agents: {agent_id[:40]!r} is no agent id: 1 to 128 printable characters, not starting with `~`",
+                where=str(path),
+            )
+        if agent_id in (ANY_AGENT, KEY_LIST):
+            raise BadPolicy(f"agents: an agent cannot be called {agent_id!r}: Lictor uses that name", where=str(path))
 
 
 def _check_grants(found: PolicyFile, path: Path) -> None:
@@ -180,5 +238,3 @@ def _check_grants(found: PolicyFile, path: Path) -> None:
             if grant.id in seen:
                 raise BadPolicy(f"{place} is defined twice", where=str(path))
             seen.add(grant.id)
-    if found.identity not in ("observe", "require"):
-        raise BadPolicy(f"identity: must be observe or require, not {found.identity!r}", where=str(path))

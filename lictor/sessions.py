@@ -6,6 +6,7 @@ scoring and never reach a step.
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ _BASE_US: Final = 1_750_000_000_000_000
 """Where no time was recorded, a session begins here and takes one second a step."""
 _SECOND_US: Final = 1_000_000
 _CUT_KEY: Final = b"recorded"
+_MOST: Final = (1 << 53) - 1
+"""Of anything that is counted in a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +51,19 @@ class Session:
 
 def read_sessions(path: Path, tools: Mapping[str, tuple[DeclaredTool, ...]] | None = None) -> Iterator[Session]:
     """Yield the sessions of a file, plain or gzip (told by its content). Raises `BadInput` with the line at fault."""
-    with _opened(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield session_of(json.loads(line), tools or {})
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise BadInput(
-                    f"not a recorded session: {type(error).__name__}: {error}", where=f"{path}:{number}"
-                ) from None
+    for number, line in _lines(path):
+        try:
+            session = session_of(json.loads(line), tools or {})
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise BadInput(
+                f"not a recorded session: {type(error).__name__}: {error}", where=f"{path}:{number}"
+            ) from None
+        yield session
 
 
 def count_sessions(path: Path) -> int:
     """Return how many sessions a file holds, for a progress bar."""
-    with _opened(path) as file:
-        return sum(1 for line in file if line.strip())
+    return sum(1 for _ in _lines(path))
 
 
 def read_tools(path: Path) -> dict[str, tuple[DeclaredTool, ...]]:
@@ -186,7 +186,7 @@ def _fields(step: Mapping[str, Any], model: str) -> dict[str, Any]:
         fields |= {"tool": tool, "arguments": shorten(arguments, "arguments", _CUT_KEY, cuts)}
     else:
         fields |= {"tool": tool, "origin": "tool", "outcome": "failed" if kind == "error" else "executed"}
-        fields["duration_us"] = max(0, int(float(step.get("duration_s") or 0) * 1e6))
+        fields["duration_us"] = min(max(0, int(float(step.get("duration_s") or 0) * 1e6)), _MOST)
     if cuts:
         fields["cut"] = {path: Cut(cut.length, cut.digest) for path, cut in cuts.items()}
     return fields
@@ -194,23 +194,37 @@ def _fields(step: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 def _tokens(usage: Mapping[str, Any]) -> dict[str, int]:
     found = {"input_tokens": usage.get("prompt_tokens"), "output_tokens": usage.get("completion_tokens")}
-    return {name: max(0, int(count)) for name, count in found.items() if isinstance(count, int | float)}
+    return {name: min(max(0, int(count)), _MOST) for name, count in found.items() if isinstance(count, int | float)}
 
 
 def _time_us(step: Mapping[str, Any], otherwise: int) -> int:
     recorded = step.get("ts")
-    if isinstance(recorded, int | float):
-        return int(recorded * 1e6)
-    if not isinstance(recorded, str):
+    if isinstance(recorded, str):
+        moment = datetime.fromisoformat(recorded)
+        recorded = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not isinstance(recorded, int | float):
         return otherwise
-    moment = datetime.fromisoformat(recorded)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
+    if not abs(recorded) < _MOST / 1e6:
+        raise ValueError(f"ts {recorded} is no time")
+    return int(recorded * 1e6)
 
 
 def _declared(tool: Any) -> DeclaredTool:
     if isinstance(tool, str):
         return DeclaredTool(tool[:128])
     return DeclaredTool(str(tool["name"])[:128], ids.named("lictor.tool", ids.canonical(tool).decode()))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, each with its number. Raises `BadInput` where a gzip file is damaged."""
+    number = 0
+    with _opened(path) as file:
+        try:
+            for number, line in enumerate(file, 1):  # noqa: B007 - told to the reader of the error
+                if line.strip():
+                    yield number, line
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadInput(f"cannot be read on after line {number}: {error}", where=str(path)) from None
 
 
 def _opened(path: Path) -> IO[bytes]:

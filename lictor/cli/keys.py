@@ -45,7 +45,7 @@ def list_keys(*, as_json: bool) -> None:
 @click.argument("agent_id")
 def agent(agent_id: str) -> None:
     """Derive an agent's key; print the file to give to the agent as LICTOR_AGENT_KEY."""
-    if not agent_id.isprintable() or len(agent_id) > 128 or agent_id.startswith("~"):  # noqa: PLR2004 - as in the SDK
+    if not agent_id.isprintable() or not 0 < len(agent_id) <= 128 or agent_id.startswith("~"):  # noqa: PLR2004 - as in the SDK
         raise BadInput("an agent id is 1 to 128 printable characters and does not start with `~`")
     click.echo(_keys().agent_key_file(agent_id))
 

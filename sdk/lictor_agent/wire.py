@@ -5,6 +5,7 @@ Lictor's `schemas/step.py` is the other side; `tests/contract/` holds both to th
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,8 @@ PREVIEW: Final = 4096
 
 
 ORIGINS: Final = ("user", "operator", "agent", "tool", "web", "file", "memory")
+MAX_BITS: Final = 14_000
+"""A longer integer has more digits than Python turns into text; it is published as hexadecimal text."""
 NAME: Final = 128
 """Characters; names of tools, models, agents, principals."""
 
@@ -144,18 +147,38 @@ def name_of(value: str) -> str:
 
 
 def plain_json(value: Any, depth: int = 0) -> Any:
-    """Return `value` as JSON can say it: what JSON has no word for becomes its `repr`, lone surrogates are replaced."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
+    """Return `value` as JSON can say it: what JSON has no word for becomes its `repr`, lone surrogates are replaced.
+
+    Never raises: an agent must not fail because it is looked at.
+    """
+    if not isinstance(value, dict | list | tuple | set | frozenset):
+        return _plain_leaf(value)
     if depth >= 32:  # noqa: PLR2004 - deeper than any honest call
         return "…"
     if isinstance(value, dict):
-        return {str(plain_json(str(key))): plain_json(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain_json(item, depth + 1) for item in value]
-    return plain_json(repr(value))
+        return {str(_plain_leaf(_said_of(key))): plain_json(item, depth + 1) for key, item in value.items()}
+    return [plain_json(item, depth + 1) for item in value]
+
+
+def _plain_leaf(value: Any) -> Any:
+    """Subclasses become what they are made of: the encoder knows the plain types only."""
+    if isinstance(value, str):
+        return value if type(value) is str and value.isascii() else str.encode(value, "utf-8", "replace").decode()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if value.bit_length() <= MAX_BITS else hex(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    return _plain_leaf(_said_of(value, repr))
+
+
+def _said_of(value: Any, say: Callable[[Any], str] = str) -> str:
+    """Return `str` or `repr` of an object of the agent's, which may raise anything."""
+    try:
+        return say(value)
+    except Exception:  # noqa: BLE001 - somebody else's code
+        return f"<{type(value).__name__}>"
 
 
 def shorten(value: Any, path: str, key: bytes, cuts: dict[str, Cut]) -> Any:

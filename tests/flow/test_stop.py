@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lictor.processes import is_alive
@@ -18,11 +19,17 @@ from tests.flow.world import ENFORCING, World
 AGENTS = Path(__file__).with_name("agents.py")
 
 
-def supervised(world: World, agent: str, log: Path) -> "subprocess.Popen[bytes]":
-    """Start one of the sample agents under its supervisor."""
+@contextmanager
+def supervised(world: World, agent: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run one of the sample agents under its supervisor; gone when the context ends, whatever happened."""
     command = [sys.executable, "-m", "lictor_agent.cli", "run", "--grace", "0.5", "--term", "0.5", "--", sys.executable]
     environment = {**world.agent_environment("bot"), "TOOL_LOG": str(log)}
-    return subprocess.Popen([*command, str(AGENTS), agent], env=environment, stderr=subprocess.PIPE)
+    with subprocess.Popen([*command, str(AGENTS), agent], env=environment, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
 
 
 def proven(receipts: list[Receipt]) -> bool:
@@ -36,8 +43,7 @@ def test_an_agent_that_retries_whatever_happens_is_stopped_with_proof(
     """The whole loop: without it there is only observation."""
     world = make_world(ENFORCING)
     log = tmp_path / "tool.log"
-    with world.running("detect", "respond"):
-        agent = supervised(world, "stubborn", log)
+    with world.running("detect", "respond"), supervised(world, "stubborn", log) as agent:
         receipts = world.await_messages(world.topics.receipts, Receipt, proven)
         _, errors = agent.communicate(timeout=30)
     assert b"AgentStopped" in errors
@@ -70,8 +76,7 @@ def test_an_agent_that_ignores_everything_dies_all_the_same_with_its_children(
     """A process that catches BaseException and ignores SIGTERM must not outlive an order to stop it."""
     world = make_world(ENFORCING)
     log = tmp_path / "tool.log"
-    with world.running("detect", "respond"):
-        agent = supervised(world, "deaf", log)
+    with world.running("detect", "respond"), supervised(world, "deaf", log) as agent:
         receipts = world.await_messages(world.topics.receipts, Receipt, proven)
         agent.communicate(timeout=30)
     final = next(r for r in receipts if r.layer == "supervisor" and r.status == "effective")
@@ -88,8 +93,7 @@ def test_without_respond_nobody_is_stopped_and_with_it_the_backlog_is(
     """What `detect` found while `respond` was down must still be acted on when it comes back."""
     world = make_world(ENFORCING)
     log = tmp_path / "tool.log"
-    with world.running("detect"):
-        agent = supervised(world, "stubborn", log)
+    with world.running("detect"), supervised(world, "stubborn", log) as agent:
         world.await_records(world.topics.findings, lambda found: len(found) >= 3)
         assert world.read(world.topics.commands) == []
         assert agent.poll() is None
