@@ -27,6 +27,7 @@ class Runaway(Detector):
 
     `lictor.runaway.loop`: the same tool with the same arguments, `budgets.same_call` times.
     `lictor.runaway.budget`: a bound of the policy passed; the gate refuses this too, so it also tells of a gate bypassed.
+    A call that the gate refused is a step, and not a call made.
     Each is claimed once per run, trace and bound.
     """
 
@@ -48,9 +49,10 @@ class Runaway(Detector):
     @staticmethod
     def _count(seen: Seen, state: RunawayState) -> None:
         step = seen.step
+        refused = step.gate is not None and step.gate.verdict in ("deny", "ask")
         state.steps += 1
-        state.tool_calls += step.kind == "tool_call"
-        state.model_calls += step.kind == "model_call"
+        state.tool_calls += step.kind == "tool_call" and not refused
+        state.model_calls += step.kind == "model_call" and not refused
         state.tokens = min(state.tokens + step.input_tokens + step.output_tokens, MOST_TOKENS)
         state.cost_usd += step.cost_usd
 

@@ -15,6 +15,7 @@ from lictor.policy_file import Policies, load_policies
 from lictor.sessions import Session, recorded_policy
 from responders.autonomy import decide
 from responders.clearance import needs_clearance, word_of
+from schemas.errors import BadInput
 from schemas.finding import Finding
 from schemas.policy import ANY_AGENT, AgentPolicy
 from schemas.step import Step, encode_step, message_key
@@ -35,11 +36,14 @@ class Result:
 
     session: Session
     found: list[Judged] = field(default_factory=list)
+    gated: list[int] = field(default_factory=list)
+    """Steps at which the gate itself refused, asked or narrowed: a grant that only asks makes no finding."""
 
     @property
     def first_intervention(self) -> int | None:
-        """The smallest step whose decision is not `observe`."""
-        return min((judged.step for judged in self.found if judged.decision != "observe"), default=None)
+        """The smallest step whose decision, by the gate or on a finding, is not `observe`."""
+        decided = [judged.step for judged in self.found if judged.decision != "observe"]
+        return min((*decided, *self.gated), default=None)
 
     def as_json(self) -> dict[str, Any]:
         """Return the line of the result file."""
@@ -79,7 +83,7 @@ class Backtest:
             self.facts.take_policy(self._policy(session.agent_id))
         result = Result(session)
         for step, index in zip(session.steps, session.indexes, strict=True):
-            result.found.extend(self._judge_step(step, max(0, index)))
+            self._judge_step(step, max(0, index), result)
         for key in {message_key(step) for step in session.steps}:
             if self.memory.get(key) is not None:
                 self.memory.forget(key)
@@ -90,13 +94,15 @@ class Backtest:
             return recorded_policy(agent_id)
         return self.policies.of(agent_id).model_copy(update={"agent_id": agent_id})
 
-    def _judge_step(self, step: Step, index: int) -> list[Judged]:
+    def _judge_step(self, step: Step, index: int, result: Result) -> None:
         policy = self.facts.policy_of(step.agent_id)
         step = gated(step, policy, reads_so_far(self.memory.get(message_key(step))))
+        if step.gate is not None and step.gate.verdict in ("deny", "ask", "narrow"):
+            result.gated.append(index)
         self.offset += 1
         seen = see(step, encode_step(step), self.offset, max(0, step.time_us), "marked", self.facts)
         findings = inspect(seen, self.memory, self.facts).findings
-        return [Judged(index, finding, self._decision(step, policy, finding)) for finding in findings]
+        result.found.extend(Judged(index, finding, self._decision(step, policy, finding)) for finding in findings)
 
     def _decision(self, step: Step, policy: PolicyView, finding: Finding) -> str:
         """Return the word for a finding: of a call that gate or clearance keeps from running, what kept it."""
@@ -111,11 +117,14 @@ class Backtest:
 
 
 def write_results(results: Iterable[Result], out: Path, progress: Callable[[], None]) -> int:
-    """Write one line a session; return how many."""
+    """Write one line a session; return how many. Raises `BadInput` where the file cannot be written."""
     count = 0
-    with out.open("w", encoding="utf-8") as file:
-        for result in results:
-            file.write(json.dumps(result.as_json(), ensure_ascii=False) + "\n")
-            count += 1
-            progress()
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            for result in results:
+                file.write(json.dumps(result.as_json()) + "\n")
+                count += 1
+                progress()
+    except OSError as error:
+        raise BadInput(f"cannot write the results: {error.strerror}", where=str(out)) from None
     return count

@@ -103,7 +103,7 @@ def _kafka(settings: Settings) -> Entry:
     try:
         with socket.create_connection((host, int(port)), timeout=3):
             return Entry("kafka", "ok", f"answers at {where}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         return Entry("kafka", "missing", f"nobody answers at {where}: {error}", "start it, or correct LICTOR_KAFKA")
 
 

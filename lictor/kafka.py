@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from lictor.processes import die_with_parent
-from schemas.errors import InUse, KafkaUnavailable
+from schemas.errors import BadInput, InUse, KafkaUnavailable
 
 KAFKA_VERSION: Final = "4.4.0"
 ENDPOINT: Final = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
@@ -130,8 +130,11 @@ class EmbeddedKafka:
 
 def lock_folder(folder: Path) -> IO[bytes]:
     """Take a folder for this process. Raises `InUse`. The lock goes when the file is closed or the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "lock").open("ab")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("ab")
+    except OSError as error:
+        raise BadInput(f"cannot use the data folder: {error.strerror}; set LICTOR_HOME", where=str(folder)) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -154,6 +157,7 @@ def resolve_jars() -> str:
     marker = cache_folder() / f"kafka-{KAFKA_VERSION}.classpath"
     if (known := _cached_classpath(marker)) is not None:
         return known
+    marker.parent.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(marker):
         if (known := _cached_classpath(marker)) is not None:
             return known
@@ -188,9 +192,7 @@ def _one_at_a_time(marker: Path) -> Iterator[None]:
 def cache_folder() -> Path:
     """Return the folder for what can be made again."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "lictor"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(base) / "lictor"
 
 
 def java() -> Path:

@@ -7,12 +7,14 @@ from lictor import topic_io
 from lictor.keys import OPERATOR, Keys
 from lictor.policy_file import Policies
 from lictor.settings import Settings
-from schemas.errors import BadPolicy, BadRecord
+from schemas.errors import BadPolicy, BadRecord, BadSeal
 from schemas.keys import KEY_LIST, KeyList
 from schemas.message import Message
 from schemas.policy import ANY_AGENT, AgentPolicy
 from schemas.rules import RuleBook
+from schemas.seal import Keyring
 from streams.records import Output, Record, signed
+from streams.topics import Topics
 
 RULE_BOOK: Final = "book"
 
@@ -24,7 +26,7 @@ async def publish_policies(bootstrap: str, settings: Settings, keys: Keys, polic
     """
     topics = settings.topics
     records = await topic_io.read_all(bootstrap, [topics.policies, topics.rules], settings.kafka_client)
-    in_force = {(record.topic, (record.key or b"").decode()): record for record in records if record.value}
+    in_force = believed(records, keys, topics)
     signer = keys.signer(f"people/{OPERATOR}")
     wanted: list[tuple[str, Message]] = [(policy.agent_id, policy) for policy in policies.agents]
     wanted += _withdrawn(in_force, topics.policies.name, policies)
@@ -38,13 +40,36 @@ async def publish_policies(bootstrap: str, settings: Settings, keys: Keys, polic
     return len(out)
 
 
+def believed(records: Iterable[Record], keys: Keys, topics: Topics) -> dict[tuple[str, str], Record]:
+    """Return the last record of each topic and key, if somebody signed it who may.
+
+    What nobody believes is not in force, whatever version it claims: the true policy is published over it.
+    """
+    ring, listed = keys.keyring(), keys.signed_list(topics)
+    ring.load(listed.topic, listed.key, listed.headers, listed.value or b"")
+    last = {(record.topic, (record.key or b"").decode("utf-8", "replace")): record for record in records}
+    return {place: record for place, record in last.items() if _is_signed(ring, record, place[1], topics)}
+
+
+def _is_signed(ring: Keyring, record: Record, key: str, topics: Topics) -> bool:
+    value, now_us = record.value, record.timestamp * 1000
+    if value is None:
+        return False
+    try:
+        if key == KEY_LIST:
+            ring.load(record.topic, key, record.headers, value)
+        else:
+            kind = RuleBook if record.topic == topics.rules.name else AgentPolicy
+            ring.check(record.topic, key, kind.type, record.headers, value, now_us)
+            kind.read(value)
+    except (BadSeal, BadRecord):
+        return False
+    return True
+
+
 def _list_if_newer(known: Record | None, keys: Keys, settings: Settings) -> list[Output]:
-    if known is not None:
-        try:
-            if KeyList.read(known.value).version >= keys.key_list().version:
-                return []
-        except BadRecord:
-            pass
+    if known is not None and KeyList.read(known.value).version >= keys.key_list().version:
+        return []
     return [keys.signed_list(settings.topics)]
 
 
@@ -66,11 +91,7 @@ def _is_newer(message: Message, known: Record | None) -> bool:
     """Tell whether a message must be published: it is not there yet, or there in an older version."""
     if known is None:
         return True
-    reader = RuleBook if isinstance(message, RuleBook) else AgentPolicy
-    try:
-        there = reader.read(known.value)
-    except BadRecord:
-        return True
+    there = (RuleBook if isinstance(message, RuleBook) else AgentPolicy).read(known.value)
     version, known_version = message.version, there.version  # type: ignore[attr-defined]  # both kinds have one
     if _same(message, there):
         return bool(version > known_version)
@@ -92,7 +113,9 @@ async def publish_more(bootstrap: str, settings: Settings, keys: Keys, policies:
     topics = settings.topics
     records = await topic_io.read_all(bootstrap, [topics.policies], settings.kafka_client)
     in_force = {
-        (record.key or b"").decode(): AgentPolicy.read(record.value) for record in records if _is_policy(record)
+        key: AgentPolicy.read(record.value)
+        for (_, key), record in believed(records, keys, topics).items()
+        if key != KEY_LIST
     }
     signer = keys.signer(f"people/{OPERATOR}")
     out: list[Output] = []
@@ -102,7 +125,3 @@ async def publish_more(bootstrap: str, settings: Settings, keys: Keys, policies:
             version = max(policy.version, known.version + 1 if known else 1)
             out.append(signed(topics.policies, policy.agent_id, policy.model_copy(update={"version": version}), signer))
     await topic_io.publish(bootstrap, out, settings.kafka_client)
-
-
-def _is_policy(record: Record) -> bool:
-    return record.value is not None and record.key != KEY_LIST.encode()

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 from lictor.policy_file import words
 from lictor_agent.wire import Cut as AgentCut
-from lictor_agent.wire import plain_json, shorten
+from lictor_agent.wire import name_of, plain_json, shorten
 from schemas import ids
 from schemas.errors import BadInput
 from schemas.policy import AgentPolicy, Grant, Layer
@@ -94,10 +94,10 @@ def recorded_policy(agent_id: str) -> AgentPolicy:
 def session_of(data: Mapping[str, Any], tools: Mapping[str, tuple[DeclaredTool, ...]]) -> Session:
     """Turn one recorded session into steps."""
     dataset, name = str(data["dataset"]), str(data["session_id"])
-    agent_id = f"{dataset}/{data.get('suite/domain') or ''}"[:128]
+    agent_id = name_of(f"{dataset}/{data.get('suite/domain') or ''}")
     run_id = ids.named("lictor.session", dataset, name)
     trace_id = ids.named("lictor.trace", dataset, name)
-    maker = _Maker(agent_id, run_id, trace_id, str(data.get("agent_model") or "")[:128])
+    maker = _Maker(agent_id, run_id, trace_id, name_of(data.get("agent_model") or ""))
     recorded = list(data["steps"])
     first_us = _time_us(recorded[0], _BASE_US) if recorded else _BASE_US
     steps = [
@@ -172,7 +172,7 @@ def _fields(step: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Return what a recorded step says, cut like the SDK cuts it."""
     cuts: dict[str, AgentCut] = {}
     text = shorten(plain_json(str(step.get("text") or "")), "text", _CUT_KEY, cuts)
-    tool = str(plain_json(str(step.get("tool") or "")))[:128]
+    tool = name_of(step.get("tool") or "")
     usage = step.get("usage") or {}
     fields: dict[str, Any] = {"text": text, **_tokens(usage)}
     kind = step["kind"]
@@ -220,7 +220,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 0
     with _opened(path) as file:
         try:
-            for number, line in enumerate(file, 1):  # noqa: B007 - told to the reader of the error
+            for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, line
         except (OSError, EOFError, zlib.error) as error:
@@ -229,9 +229,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _opened(path: Path) -> IO[bytes]:
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]  # reads bytes either way
     except OSError as error:
         raise BadInput(f"cannot read the sessions: {error.strerror}", where=str(path)) from None
-    magic = file.read(2)
-    file.seek(0)
-    return gzip.open(file) if magic == b"\x1f\x8b" else file  # type: ignore[return-value]  # reads bytes either way

@@ -84,7 +84,7 @@ class Settings:
         try:
             found: dict[str, Any] = json.loads((self.home / "run.json").read_text(encoding="utf-8"))
             os.kill(int(found["pid"]), 0)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return {}
         return found
 

@@ -6,6 +6,7 @@ for what is answered. The process that serves this holds no key.
 
 import json
 import logging
+import re
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,8 @@ LOOPBACK: Final = "127.0.0.1"
 _MINE: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _REFUSED: Final = 497
 """ClickHouse's own code for "not enough privileges": clients know what to make of it."""
+_ENGINE_CODE: Final = re.compile(r"Code: (\d{1,6})\.")
+"""How the engine's own complaints begin."""
 
 
 class SqlEndpoint:
@@ -64,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer a query given in the body, in the address, or begun in one and ended in the other."""
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MAX_SQL:
+        if not length.isdecimal() or len(length) > len(str(MAX_SQL)) or int(length) > MAX_SQL:
             self.close_connection = True
             self._refuse(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a query has at most {MAX_SQL} bytes and says its length"
@@ -102,10 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
         return host in _MINE and self.headers.get("Origin") is None
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        code = (
-            _REFUSED if "Code: " not in reason else int(reason.split("Code: ")[1].split(".", maxsplit=1)[0] or _REFUSED)
-        )
-        text = reason if "Code: " in reason else f"Code: {_REFUSED}. DB::Exception: {reason}. (ACCESS_DENIED)"
+        engine = _ENGINE_CODE.match(reason)
+        text = reason if engine else f"Code: {_REFUSED}. DB::Exception: {reason}. (ACCESS_DENIED)"
+        code = int(engine[1]) if engine else _REFUSED
         self._answer(status, text.encode("utf-8", "replace") + b"\n", "TabSeparated", code)
 
     def _answer(self, status: HTTPStatus, body: bytes, given: str, code: int = 0) -> None:

@@ -22,8 +22,14 @@ def uv() -> str:
 
 def run(*command: str, cwd: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     """Run a command without anything of the checkout in its environment."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("LICTOR_", "PYTHONPATH", "VIRTUAL_ENV"))}
-    done = subprocess.run(command, cwd=cwd, env={**ours, **env}, capture_output=True, text=True, check=False, timeout=240)
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LICTOR_", "PYTHONPATH", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        command, cwd=cwd, env={**ours, **env}, capture_output=True, text=True, check=False, timeout=240
+    )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done
 
@@ -39,7 +45,15 @@ def test_both_wheels_work_away_from_the_checkout(uv: str, tmp_path: Path) -> Non
     (tmp_path / "locked.txt").write_text(locked, encoding="utf-8")
     run(uv, "pip", "install", "--quiet", "--python", python, "-r", str(tmp_path / "locked.txt"), *wheels, cwd=tmp_path)
     site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
-    ours = {path.name for path in site.iterdir()} & {"schemas", "detectors", "streams", "storage", "responders", "rules", "tests"}
+    ours = {path.name for path in site.iterdir()} & {
+        "schemas",
+        "detectors",
+        "streams",
+        "storage",
+        "responders",
+        "rules",
+        "tests",
+    }
     assert ours == set(), "site-packages gets `lictor` and `lictor_agent`, nothing else of ours"
     home = tmp_path / "elsewhere"
     home.mkdir()

@@ -138,8 +138,8 @@ def _plain_line(settings: Settings, record: Record) -> str:
 
 _AGENTS: Final = (
     "SELECT agent_id AS agent, any(owner) AS owner, uniqExact(run_id) AS runs, countIf(not ended) AS live_runs, "
-    "sum(steps) AS steps, sum(tool_calls) AS tool_calls, argMax(mode, last_seen) AS mode, max(last_seen) AS last_seen, "
-    "any(f.findings) AS findings, any(c.orders) AS orders FROM runs "
+    "sum(steps) AS steps, sum(tool_calls) AS tool_calls, argMax(mode, r.last_seen) AS mode, "
+    "max(r.last_seen) AS last_seen, any(f.findings) AS findings, any(c.orders) AS orders FROM runs AS r "
     "LEFT JOIN (SELECT agent_id, uniqExact(finding_id) AS findings FROM findings GROUP BY agent_id) AS f USING agent_id "
     "LEFT JOIN (SELECT agent_id, argMax(length(JSONExtractArrayRaw(orders)), epoch) AS orders FROM containment "
     "GROUP BY agent_id) AS c USING agent_id GROUP BY agent_id ORDER BY last_seen DESC"

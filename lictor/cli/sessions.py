@@ -59,11 +59,12 @@ def ingest(file: Path, kind: str, policy: Path | None, tools: Path | None, *, as
     del kind
     settings = Settings.read()
     total = count_sessions(file)
+    policies = load_policies(policy) if policy else None
+    declared = read_tools(tools) if tools else {}
     with contextlib.ExitStack() as stack:
         settings, sql = _running(settings, stack)
-        policies = load_policies(policy) if policy else None
         advance = stack.enter_context(progress("publishing", total))
-        job = Ingest(settings, policies=policies, tools=read_tools(tools) if tools else {}, advance=advance)
+        job = Ingest(settings, policies=policies, tools=declared, advance=advance)
         history = stack.enter_context(History(sql) if sql else History.of(settings))
         done = asyncio.run(job.run(file, history))
     if as_json:

@@ -42,7 +42,7 @@ class Agent:
         tools: Sequence[str | Mapping[str, Any]],
         settings: AgentSettings,
     ) -> None:
-        if not agent_id or len(agent_id) > 128 or not agent_id.isprintable() or agent_id.startswith("~"):  # noqa: PLR2004
+        if not wire.is_agent_id(agent_id):
             raise BadConfiguration("agent_id must be 1 to 128 printable characters and not start with `~`")
         self.agent_id = agent_id
         self.version = version

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -29,9 +30,10 @@ class Wait:
         self.then = then
 
     def sync(self) -> None:
-        """Wait in this thread."""
-        done, _ = concurrent.futures.wait([self.future], self.timeout_s)
-        self.then(bool(done))
+        """Wait in this thread. Not with `concurrent.futures.wait`: that sleeps on when the future is cancelled."""
+        with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
+            self.future.exception(self.timeout_s)
+        self.then(self.future.done())
 
     async def asynchronous(self) -> None:
         """Wait in asyncio."""
@@ -85,6 +87,7 @@ class Call:
                 await wait.asynchronous()
             except BaseException as error:
                 self.run.finish(self, error)
+                self._unless_stopped(error)
                 raise
         self._body_begins()
         return self
@@ -98,6 +101,10 @@ class Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.run.finish(self, error)
+        self._unless_stopped(error)
+
+    def _unless_stopped(self, error: BaseException | None) -> None:
+        """Raise the stop in the place of the cancellation by which it ended this call."""
         stop = self.run.stopped
         if isinstance(error, asyncio.CancelledError) and stop is not None:
             raise AgentStopped(stop.reason, command_id=stop.command_id, run_id=self.run.run_id) from error

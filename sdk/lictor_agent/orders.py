@@ -1,6 +1,6 @@
-"""What the agent is told, and what it answers."""
+"""What the agent is told, and what it answers. A later major version (`v`) is refused, never misread."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Command(msgspec.Struct, frozen=True):
     issued_us: int
     expires_us: int
     reason: str
-    v: int = 1
+    v: Literal[1] = 1
     arguments: dict[str, Any] = {}
     person: str = ""
 
@@ -47,7 +47,7 @@ class Containment(msgspec.Struct, frozen=True):
 
     agent_id: str
     epoch: int
-    v: int = 1
+    v: Literal[1] = 1
     orders: tuple[Order, ...] = ()
 
 
@@ -56,7 +56,7 @@ class Liveness(msgspec.Struct, frozen=True):
 
     component: str
     instance: str
-    v: int = 1
+    v: Literal[1] = 1
     behind_us: int = 0
 
 

@@ -1,6 +1,9 @@
-"""The policy as the agent receives it. Unknown fields are ignored; missing ones have the careful default."""
+"""The policy as the agent receives it. Unknown fields are ignored; missing ones have the careful default.
 
-from typing import Any
+A later major version (`v`) is refused, never misread.
+"""
+
+from typing import Any, Literal
 
 import msgspec
 
@@ -69,7 +72,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     agent_id: str
     version: int
-    v: int = 1
+    v: Literal[1] = 1
     mode: str = "observe"
     layers: tuple[Layer, ...] = ()
     traits: dict[str, tuple[str, ...]] = {}

@@ -120,9 +120,8 @@ class Run:
         """Publish a message the agent received or gave. Raises `AgentStopped` once the run was stopped."""
         wire.must_be_origin(origin)
         self.check()
+        self._has_read(self.trace_id, *verdicts.message_reads(str(text), origin))  # the gate knows before `detect` does
         self._publish("message", {"text": text, "origin": origin})
-        if origin not in ("user", "operator", "agent"):
-            self._has_read(self.trace_id, "untrusted")
 
     def model_call(self, model: str, *, provider: str = "") -> ModelCall:
         """Return a model call, to be used as a context manager."""
@@ -173,17 +172,20 @@ class Run:
 
     def begin(self, call: Call) -> Sequence[Wait]:
         """Ask the gate and publish the call; return what it has to wait for. Raises `ToolDenied`."""
-        judged = verdicts.judge(self, call)
-        goes_on = judged.verdict not in ("deny", "ask")
-        call.fields["gate"] = verdicts.gate_of(judged)
+        self.agent.policy()  # the very first call waits here for what stands, and not under the lock
         waits: Sequence[Wait] = ()
         with self._lock:
             self.check()
+            judged = verdicts.judge(
+                self, call
+            )  # under the lock: of two calls only one is the last that a budget allows
+            goes_on = judged.verdict not in ("deny", "ask")
+            call.fields["gate"] = verdicts.gate_of(judged)
             if call.kind != "model_call" or not goes_on:
                 record = self._step(call.kind, _call_fields(call), call.trace_id, call)
                 waits = self._waits(call, judged, record) if goes_on else ()
-                self._count(call)
                 self.agent.link.publish(record)
+            self._count(call)
             if goes_on:
                 self._executing[id(call)] = call
         if not goes_on:
@@ -241,21 +243,22 @@ class Run:
             self._finish_model(call, fields)
         elif call.kind == "tool_call":
             del fields["gate"]
-            self._publish("tool_result", fields, trace_id=call.trace_id)
             if fields["outcome"] != "denied":
                 self._has_read(call.trace_id, *verdicts.reads_through(self, call))
+            self._publish("tool_result", fields, trace_id=call.trace_id)
         with self._lock:
             self._executing.pop(id(call), None)
         self._settle()
 
     def _finish_model(self, call: Call, fields: dict[str, Any]) -> None:
         fields.pop("outcome", None)
-        self.spent.tokens += int(fields.get("input_tokens", 0)) + int(fields.get("output_tokens", 0))
-        self.spent.cost_usd += float(fields.get("cost_usd", 0.0))
-        self.spent.model_calls += 1
+        with self._lock:
+            self.spent.tokens += int(fields.get("input_tokens", 0)) + int(fields.get("output_tokens", 0))
+            self.spent.cost_usd += float(fields.get("cost_usd", 0.0))
         self._publish("model_call", fields, trace_id=call.trace_id)
 
     def _count(self, call: Call) -> None:
+        self.spent.model_calls += call.kind == "model_call"
         if call.kind == "tool_call":
             self.spent.tool_calls += 1
             self.spent.last_minute.append(time.monotonic())

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -49,7 +49,7 @@ class KeyList(msgspec.Struct, frozen=True):
 
     version: int
     keys: tuple[Key, ...]
-    v: int = 1
+    v: Literal[1] = 1
 
 
 def sealed_bytes(topic: str, key: str, kind: str, value: bytes) -> bytes:

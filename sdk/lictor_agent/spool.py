@@ -14,8 +14,12 @@ from typing import IO, Final
 
 import msgspec
 
+from lictor_agent.wire import named
+
 MAX_BYTES: Final = 256 << 20
 _HEAD: Final = 8
+_NAME_MOST: Final = 200
+"""Characters; file systems take 255."""
 
 
 class Spooled(msgspec.Struct, frozen=True):
@@ -39,7 +43,7 @@ class Spool:
     """One process's spool file; made at the first write, locked while the process lives."""
 
     def __init__(self, folder: Path, agent_id: str) -> None:
-        self.folder = folder / agent_id.encode().hex()[:120]
+        self.folder = folder_of(folder, agent_id)
         self._file: IO[bytes] | None = None
         self._path: Path | None = None
         self._size = 0
@@ -51,20 +55,32 @@ class Spool:
         if self._size + len(frame) > MAX_BYTES:
             raise SpoolFull(f"the spool holds {self._size} bytes, its bound is {MAX_BYTES}")
         try:
-            file = self._file or self._open()
-            file.write(frame)
-            file.flush()
-            os.fsync(file.fileno())
+            self._append(self._file or self._open(), frame)
         except OSError as error:
             raise SpoolFull(f"cannot write the spool: {error.strerror}") from None
         self._size += len(frame)
 
+    def _append(self, file: IO[bytes], frame: bytes) -> None:
+        """Write a frame whole, or leave the file as it was: what stands behind a torn frame is never read."""
+        try:
+            left = memoryview(frame)
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(self._size)
+            file.seek(self._size)
+            raise
+
     def _open(self) -> IO[bytes]:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.folder.stat().st_uid != os.geteuid():
+            raise SpoolFull(f"the spool folder {self.folder} belongs to another user")
+        self.folder.chmod(0o700)
         path = self.folder / f"{os.getpid()}-{os.urandom(4).hex()}.spool"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        self._path, self._file = path, os.fdopen(descriptor, "wb")
+        self._path, self._file = path, os.fdopen(descriptor, "wb", buffering=0)
         return self._file
 
     def clear(self) -> None:
@@ -114,8 +130,11 @@ class Leftover:
 
 
 def leftovers(folder: Path, agent_id: str) -> Iterator[Leftover]:
-    """Yield the spool files of this agent that no living process holds."""
-    for path in sorted((folder / agent_id.encode().hex()[:120]).glob("*.spool")):
+    """Yield the spool files of this agent that no living process holds; only ours, since all in them is published."""
+    mine, user = folder_of(folder, agent_id), os.geteuid()
+    if not mine.is_dir() or mine.stat().st_uid != user:
+        return
+    for path in sorted(mine.glob("*.spool")):
         try:
             file = path.open("rb")
         except OSError:
@@ -125,4 +144,13 @@ def leftovers(folder: Path, agent_id: str) -> Iterator[Leftover]:
         except OSError:
             file.close()
             continue
+        if os.fstat(file.fileno()).st_uid != user:
+            file.close()
+            continue
         yield Leftover(path, file)
+
+
+def folder_of(folder: Path, agent_id: str) -> Path:
+    """Return an agent's own folder: no id leads out of it, and a long one is named by its digest."""
+    name = agent_id.encode().hex()
+    return folder / (name if len(name) <= _NAME_MOST else f"~{named('lictor.agent', agent_id)}")

@@ -5,12 +5,14 @@ process is reaped, and its exit status goes into a signed receipt: that is the p
 """
 
 import contextlib
+import ctypes
 import json
 import logging
 import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -29,8 +31,13 @@ from lictor_agent.settings import AgentSettings, read_key
 
 log = logging.getLogger("lictor_agent")
 
+_PR_SET_PDEATHSIG: Final = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 GRACE_S: Final = 2.0
 TERM_S: Final = 3.0
+MOST_AGENTS: Final = 16
+MOST_RUNS: Final = 4096
+"""What a child can make its supervisor keep."""
 
 
 @dataclass(slots=True)
@@ -95,7 +102,12 @@ class Supervisor:
         env = {name: value for name, value in os.environ.items() if name != "LICTOR_SUPERVISOR_KEY"}
         env["LICTOR_SUPERVISOR"] = address
         try:
-            return subprocess.Popen(self.command, env=env, start_new_session=True)  # noqa: S603 - the user's own command
+            return subprocess.Popen(  # noqa: S603 - the user's own command
+                self.command,
+                env=env,
+                start_new_session=True,
+                preexec_fn=_end_with_supervisor,  # noqa: PLW1509 - only prctl, and no thread of ours runs yet
+            )
         except OSError as error:
             raise BadConfiguration(f"cannot start {self.command[0]}: {error.strerror}") from None
 
@@ -103,13 +115,11 @@ class Supervisor:
         """Take note of the runs that the child says live in it."""
         while True:
             try:
-                word = json.loads(inbox.recv(4096) or b"null")
+                word = _read_word(inbox.recv(4096))
             except OSError:
                 return
-            except ValueError:
-                continue
-            if isinstance(word, dict) and isinstance(word.get("agent_id"), str) and isinstance(word.get("run_id"), str):
-                self._note(str(word.get("event")), word["agent_id"], word["run_id"], str(word.get("command_id", "")))
+            if word is not None:
+                self._note(*word)
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:
         status = process.wait()
@@ -119,10 +129,14 @@ class Supervisor:
 
     def _note(self, event: str, agent_id: str, run_id: str, command_id: str) -> None:
         """A child that says it was stopped is only taken at its word that it should end: the proof is its being reaped."""
-        agent = self.agents.get(agent_id) or self._listen(agent_id)
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            if len(self.agents) >= MOST_AGENTS:
+                return
+            agent = self._listen(agent_id)
         if event == "stopped" and run_id in agent.runs:
             self.ordered(agent.runs[run_id], command_id, "")
-        if event == "started":
+        if event == "started" and len(agent.runs) < MOST_RUNS:
             watched = agent.runs[run_id] = Watched(self, agent_id, run_id)
             agent.control.add(watched)
         elif event == "ended" and (known := agent.runs.get(run_id)) is not None:
@@ -194,12 +208,33 @@ class Supervisor:
         link.publish(Outgoing(topic, watched.agent_id, value, headers))
 
 
+def _read_word(data: bytes) -> tuple[str, str, str, str] | None:
+    """Return event, agent, run and command, as the child says; None for what makes no sense. The child may be hostile."""
+    try:
+        word = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(word, dict):
+        return None
+    event, agent_id, run_id, command_id = (word.get(name, "") for name in ("event", "agent_id", "run_id", "command_id"))
+    said = (event, agent_id, run_id, command_id)
+    if not all(isinstance(part, str) for part in said) or not wire.is_agent_id(agent_id) or not run_id:
+        return None
+    return said
+
+
 def _supervisor_key() -> Ed25519PrivateKey | None:
     text = os.environ.get("LICTOR_SUPERVISOR_KEY", "")
     if not text:
         log.warning("LICTOR_SUPERVISOR_KEY is not set: the supervisor's word goes unsigned and proves nothing")
         return None
     return Ed25519PrivateKey.from_private_bytes(read_key(text, "LICTOR_SUPERVISOR_KEY"))
+
+
+def _end_with_supervisor() -> None:
+    """In the child, before exec: have the kernel end it when its supervisor dies (Linux): unwatched, it must not go on."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lictor_agent import globs
 from lictor_agent.errors import ToolDenied
 from lictor_agent.gate import Answer, Call, Compiled, over_budget, verdict_in
-from lictor_agent.wire import Gate, canonical
+from lictor_agent.wire import MAX_BODY, Gate, canonical
 
 if TYPE_CHECKING:
     from lictor_agent import calls
@@ -77,13 +77,25 @@ def reads_through(run: "Run", call: "calls.Call") -> set[str]:
     """Return what a tool's result brings into its trace."""
     if run.agent.settings.off:
         return set()
-    policy = run.agent.policy()
-    traits, origin = policy.traits(call.name), call.outcome.get("origin", "tool")
+    outcome = call.outcome
+    return result_reads(run.agent.policy(), call.name, str(outcome.get("text", "")), outcome.get("origin", "tool"))
+
+
+def result_reads(policy: Compiled, tool: str, text: str, origin: str) -> set[str]:
+    """Return what a result brings in, as `detect` judges it afterwards: what will be cut is nobody's trusted word."""
+    traits = policy.traits(tool)
     found = {"sensitive"} if "reads_sensitive" in traits else set()
     foreign = "reads_untrusted" in traits or origin in ("web", "file", "agent", "memory")
-    if foreign and not globs.match_any(policy.policy.trusted_tools, call.name):
+    trusted = globs.match_any(policy.policy.trusted_tools, tool) and len(text) <= MAX_BODY
+    if foreign and not trusted:
         found.add("untrusted")
     return found
+
+
+def message_reads(text: str, origin: str) -> set[str]:
+    """Return what a message brings in, as `detect` judges it afterwards. The agent's own words bring in nothing."""
+    trusted = origin in ("user", "operator") and len(text) <= MAX_BODY
+    return set() if trusted or origin == "agent" else {"untrusted"}
 
 
 def same_call(call: "calls.Call") -> tuple[str, str, bytes]:

@@ -143,7 +143,12 @@ def must_be_origin(origin: str) -> None:
 
 def name_of(value: str) -> str:
     """Return a name as it may be published: plain text of at most 128 characters."""
-    return str(plain_json(str(value)))[:NAME]
+    return str(_plain_leaf(_said_of(value)))[:NAME]
+
+
+def is_agent_id(agent_id: str) -> bool:
+    """Tell whether an agent can have this name: `~` begins the keys of Lictor's own records."""
+    return 0 < len(agent_id) <= NAME and agent_id.isprintable() and not agent_id.startswith("~")
 
 
 def plain_json(value: Any, depth: int = 0) -> Any:

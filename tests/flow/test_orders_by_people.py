@@ -64,7 +64,9 @@ def test_a_paused_run_waits_and_goes_on_when_it_is_resumed(make_world: Callable[
         assert agent.poll() is None
         resumed = verb(world, "resume", "bot", "--run", run_id, "--reason", "it is fine", "--json")
         assert resumed.returncode == 0, resumed.stderr
-        sets = world.await_messages(world.topics.containment, Containment, lambda found: bool(found) and found[-1].orders == ())
+        sets = world.await_messages(
+            world.topics.containment, Containment, lambda found: bool(found) and found[-1].orders == ()
+        )
         assert sets[-1].epoch > sets[0].epoch
         verb(world, "kill", "bot", "--run", run_id, "--reason", "end of the test", "--wait", "20")
         agent.communicate(timeout=30)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from schemas.step import Cut, DeclaredTool, Gate, Step
-from tests.unit.builders import NOW, SECOND, a_step
+from tests.unit.builders import NOW, SECOND, TRACE, a_step
 
 FAR = (1 << 53) - 1
 _WORDS = ["get", "send", "email", "delete", "run", "pay", "customer", "web", "zzz", "a\nb", "Mail\x1b[2J"]
@@ -57,39 +57,59 @@ def gates() -> SearchStrategy[Gate]:
     )
 
 
-def _bodies() -> dict[str, SearchStrategy[Any]]:
-    return {
-        "tool": tool_names(),
-        "arguments": arguments(),
-        "gate": gates(),
-        "text": texts(200),
-        "origin": st.sampled_from(["user", "operator", "agent", "tool", "web", "file", "memory"]),
-        "outcome": st.sampled_from(["executed", "denied", "failed", "unknown"]),
-        "model": texts(20),
-        "to_agent": texts(20),
-        "memory_id": texts(20),
-        "cut": st.dictionaries(texts(10), st.builds(Cut, st.integers(0, FAR), texts(10)), max_size=2),
-        "tools": st.lists(st.builds(DeclaredTool, tool_names(), texts(10)), max_size=3).map(tuple),
-        "delegation": st.lists(texts(10), max_size=3).map(tuple),
-        "input_tokens": st.integers(0, FAR),
-        "output_tokens": st.integers(0, FAR),
-        "cost_usd": st.floats(0, 1e308),
-        "drill": texts(5),
-        "error": texts(20),
-        "reason": st.sampled_from(["done", "failed", "stopped"]),
+_COUNTS = st.integers(0, 9) | st.just(FAR)
+_COSTS = st.sampled_from([0.0, 0.25, 1e308])
+_ORIGINS = st.sampled_from(["user", "operator", "agent", "tool", "web", "file", "memory"])
+_NAMES = texts(12)
+_FIELDS: dict[str, SearchStrategy[Any]] = {
+    "tool": tool_names(),
+    "arguments": arguments(),
+    "gate": gates(),
+    "text": texts(120),
+    "origin": _ORIGINS,
+    "outcome": st.sampled_from(["executed", "denied", "failed", "unknown"]),
+    "model": _NAMES,
+    "to_agent": _NAMES,
+    "memory_id": _NAMES,
+    "cut": st.dictionaries(texts(10), st.builds(Cut, _COUNTS, _NAMES), max_size=2),
+    "tools": st.lists(st.builds(DeclaredTool, tool_names(), _NAMES), max_size=3).map(tuple),
+    "delegation": st.lists(_NAMES, max_size=3).map(tuple),
+    "input_tokens": _COUNTS,
+    "output_tokens": _COUNTS,
+    "cost_usd": _COSTS,
+    "drill": _NAMES,
+    "error": _NAMES,
+    "owner": _NAMES,
+    "reason": st.sampled_from(["done", "failed", "stopped"]),
+}
+_SAID: dict[str, tuple[str, ...]] = {
+    "run_started": ("tools", "owner", "drill"),
+    "run_ended": ("reason", "error"),
+    "heartbeat": (),
+    "message": ("text", "origin", "cut"),
+    "model_call": ("model", "text", "input_tokens", "output_tokens", "cost_usd", "gate"),
+    "tool_call": ("tool", "arguments", "gate", "delegation", "drill"),
+    "tool_result": ("tool", "text", "origin", "outcome", "cut"),
+    "handoff": ("to_agent", "text", "gate"),
+    "memory_read": ("memory_id", "text", "origin"),
+    "memory_write": ("memory_id", "text", "tool"),
+}
+_PLACES = st.fixed_dictionaries(
+    {
+        "agent_id": st.sampled_from(["invoice-bot", "invoice-bot", "stranger", "r\u00e9gie"]),
+        "run_id": st.sampled_from(["run-1", "run-1", "run-2"]),
+        "trace_id": st.sampled_from([TRACE, TRACE, "", "0af7651916cd43dd8448eb211c80319c"]),
+        "seq": st.integers(1, 90) | st.just(FAR),
+        "time_us": st.integers(NOW, NOW + 10**5 * SECOND) | st.sampled_from([0, -(1 << 62), 1 << 62]),
     }
+)
 
 
-def steps(kinds: tuple[str, ...]) -> SearchStrategy[Step]:
+def _of_kind(kind: str) -> SearchStrategy[Step]:
+    said = st.fixed_dictionaries({}, optional={name: _FIELDS[name] for name in _SAID[kind]})
+    return st.builds(lambda place, fields: a_step(kind, **place, **fields), _PLACES, said)
+
+
+def steps(kinds: tuple[str, ...] = tuple(_SAID)) -> SearchStrategy[Step]:
     """Return strategies of steps of these kinds, from a few runs and traces, in any order of `seq`."""
-    where = st.fixed_dictionaries(
-        {
-            "agent_id": st.sampled_from(["invoice-bot", "stranger", "r\u00e9gie"]),
-            "run_id": st.sampled_from(["run-1", "run-2"]),
-            "trace_id": st.sampled_from(["", "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"]),
-            "seq": st.integers(1, 200) | st.integers(1, FAR),
-            "time_us": st.integers(NOW - 10**5 * SECOND, NOW + 10**5 * SECOND) | st.integers(-(1 << 62), 1 << 62),
-        },
-        optional=_bodies(),
-    )
-    return st.builds(lambda kind, fields: a_step(kind, **fields), st.sampled_from(kinds), where)
+    return st.one_of(*map(_of_kind, kinds))

@@ -1,5 +1,7 @@
 """How a detector speaks."""
 
+import pytest
+
 from detectors.base import MAX_EVIDENCE, shown
 from detectors.tainted_egress import TaintedEgress
 from schemas.finding import Evidence
@@ -50,6 +52,21 @@ def test_claims_of_one_group_can_be_the_same_claim() -> None:
         DETECTOR.finding(seen(a_step(seq=n)), "w", confidence=1, group="g", by_group=True).finding_id for n in (1, 2)
     }
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("tool_call", {"tool": "mail.send"}),
+        ("model_call", {"model": "m-1"}),
+        ("handoff", {"to_agent": "reviewer"}),
+        ("memory_read", {"memory_id": "m/1"}),
+    ],
+)
+def test_the_role_of_a_step_says_what_it_used(kind: str, fields: dict[str, str]) -> None:
+    """Evidence would be a list of ids that say nothing."""
+    found = DETECTOR.finding(seen(a_step(kind, **fields)), "why", confidence=1)
+    assert found.evidence[0].role == f"{kind} {next(iter(fields.values()))}"
 
 
 def test_the_role_of_a_step_is_printable() -> None:

@@ -120,6 +120,17 @@ def test_a_value_that_cannot_be_compared_is_never_permission(test: dict[str, Any
     assert effect({"arguments.amount": test}, {"amount": value}, of="deny") == "deny"
 
 
+@pytest.mark.parametrize(
+    ("test", "fits"),
+    [({"lt": 5}, [4]), ({"lte": 5}, [4, 5]), ({"gt": 5}, [6]), ({"gte": 5}, [5, 6]), ({"gt": 4, "lt": 6}, [5])],
+)
+@pytest.mark.parametrize("of", ["allow", "deny"])
+def test_a_bound_holds_up_to_itself_or_including_it(test: dict[str, Any], fits: list[int], of: Effect) -> None:
+    """A payment of exactly the limit would be judged the other way round."""
+    found = [value for value in (4, 5, 6) if effect({"arguments.x": test}, {"x": value}, of=of) == of]
+    assert found == fits
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_nan_and_infinity_are_never_permission(value: float) -> None:
     """A bound on an amount would be met by no amount at all."""

@@ -78,6 +78,14 @@ def test_a_budget_may_be_spent_and_not_passed(name: str, bound: Any, kind: str, 
     assert name in found[2][0].reason
 
 
+@pytest.mark.parametrize(("verdict", "counted"), [("allow", 1), ("narrow", 1), ("hold", 1), ("deny", 0), ("ask", 0)])
+def test_a_call_the_gate_refused_was_not_made(verdict: Any, counted: int) -> None:
+    """An agent that is refused its last call would be stopped for having made it."""
+    told = story(tool_calls=0)
+    assert len(told.call("t", verdict, "budget:tool_calls")) == counted
+    assert (told.run().runaway.tool_calls, told.run().runaway.steps) == (counted, 1)
+
+
 def test_each_budget_is_told_of_by_itself() -> None:
     """The second bound passed would go unnoticed behind the first."""
     told = story(steps=1, tool_calls=1)

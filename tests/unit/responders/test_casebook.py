@@ -139,11 +139,14 @@ def test_a_restored_case_goes_on_where_it_was() -> None:
 
 def test_after_a_lost_checkpoint_the_same_order_goes_out_once_more() -> None:
     """A worker that died between containment and command would leave the run at large."""
-    before = a_book().on_finding(a_finding("one"), STOP, NOW)
+    book = a_book()
+    book.on_finding(a_finding("earlier", run_id="r0"), STOP, NOW)
+    before = book.on_finding(a_finding("one"), STOP, NOW)
     after = a_book({AGENT: of(Containment, before)[0]})
-    again = ordered(after.on_finding(a_finding("one"), STOP, NOW))
-    assert again.command_id == ordered(before).command_id
-    assert again.epoch == 1
+    out = after.on_finding(a_finding("one"), STOP, NOW)
+    assert ordered(out).command_id == ordered(before).command_id
+    assert ordered(out).epoch == 2
+    assert of(Containment, out) == of(Containment, before)
     assert of(Command, after.on_finding(a_finding("two"), STOP, NOW)) == []
 
 
@@ -178,6 +181,16 @@ def test_over_a_limit_the_order_becomes_a_question_with_the_reason(limit: dict[s
     assert why in decided(out).limited_by
     assert why in question.question
     assert (of(Command, out), decided(out).approval_id) == ([], question.approval_id)
+
+
+def test_every_agent_with_a_finding_is_part_of_the_fleet() -> None:
+    """In a large fleet no more agents could be stopped than in a small one."""
+    book, half = a_book(), a_rule_book(safety=Safety(default=ActionLimit(fleet_share=0.5, fleet_floor=1)))
+    agents = [f"agent-{number}" for number in range(10)]
+    for agent in agents:
+        book.on_finding(a_finding(agent, agent_id=agent), always("observe"), NOW)
+    done = [decided(book.on_finding(a_finding("x" + agent, agent_id=agent), half, NOW)).action for agent in agents]
+    assert done == ["stop"] * 5 + ["ask"] * 5
 
 
 @pytest.mark.parametrize("action", ["stop", "quarantine"])
@@ -237,10 +250,11 @@ def test_risk_adds_up_and_the_worst_finding_names_the_incident() -> None:
     book = a_book()
     book.on_finding(a_finding("a", severity="low", confidence=1, title="mild"), always("observe"), NOW)
     out = book.on_finding(a_finding("b", severity="critical", confidence=0.5, title="grave"), always("observe"), NOW)
-    out2 = book.on_finding(a_finding("c", severity="medium", confidence=1, title="between"), always("observe"), NOW)
     assert of(Incident, out)[0].risk == 55
-    last = of(Incident, out2)[0]
-    assert (last.risk, last.title, last.severity, last.revision, last.findings_seen) == (75, "grave", "critical", 3, 3)
+    book.on_finding(a_finding("c", severity="medium", confidence=1, title="between"), always("observe"), NOW)
+    out = book.on_finding(a_finding("d", severity="critical", confidence=0, title="as grave"), always("observe"), NOW)
+    last = of(Incident, out)[0]
+    assert (last.risk, last.title, last.severity, last.revision, last.findings_seen) == (75, "grave", "critical", 4, 4)
 
 
 def test_findings_of_another_run_or_another_day_are_another_incident() -> None:

@@ -44,6 +44,7 @@ def test_a_kill_ends_by_itself_and_a_pause_does_not() -> None:
     book = a_book()
     book.on_verdict(a_verdict("kill", command_id="k1"), NOW)
     book.on_verdict(a_verdict("pause", command_id="p1"), NOW)
+    assert book.expire(NOW + STOP_STANDS_US) == []
     (left,) = book.expire(NOW + STOP_STANDS_US + 1)
     assert standing([left]) == [("p1", "pause", RUN)]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responders.cases import KEPT_STOPS, AgentCase, OpenIncident, Standing, decode_case, encode_case
+from responders.cases import KEPT_PAUSES, KEPT_STOPS, AgentCase, OpenIncident, Standing, decode_case, encode_case
 from schemas.command import Target
 from schemas.containment import Containment
 from schemas.errors import BadRecord
@@ -126,6 +126,15 @@ def test_old_stops_are_forgotten_first_and_nothing_else() -> None:
     assert case.standing("quarantine", "")
     assert case.standing("stop", f"r{KEPT_STOPS + 8}")
     assert not case.standing("stop", "r0")
+
+
+def test_only_pauses_can_be_too_many() -> None:
+    """A pause would be forgotten to make room, and its run go on."""
+    case = a_case(*(f"pause:r{number}" for number in range(KEPT_PAUSES - 1)))
+    assert case.refuse("pause") == ""
+    case = a_case(*case.orders, "pause:last")
+    assert "that is the bound" in case.refuse("pause")
+    assert [case.refuse(action) for action in ("stop", "quarantine")] == ["", ""]
 
 
 def test_an_order_keeps_what_a_person_will_ask_about() -> None:

@@ -19,7 +19,9 @@ def a_ruling(action: Action, clearance: Any = "") -> Ruling:
     return Ruling(action, action, "row", "because", clearance=clearance)
 
 
-def waits(verdict: Any, traits: frozenset[Trait] = IRREVERSIBLE, mode: str = "enforce", kind: str = "tool_call") -> bool:
+def waits(
+    verdict: Any, traits: frozenset[Trait] = IRREVERSIBLE, mode: str = "enforce", kind: str = "tool_call"
+) -> bool:
     """Tell whether a call waits."""
     step = a_step(kind, tool="pay", gate=gate(verdict) if verdict else None)
     return needs_clearance(step, traits, a_policy(mode=mode))

@@ -50,7 +50,11 @@ def test_a_reaped_exit_status_is_proof(status: int) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"layer": "supervisor"}, {"layer": "supervisor", "exit_status": 0, "status": "failed"}, {"layer": "sdk", "exit_status": 0}],
+    [
+        {"layer": "supervisor"},
+        {"layer": "supervisor", "exit_status": 0, "status": "failed"},
+        {"layer": "sdk", "exit_status": 0},
+    ],
 )
 def test_anything_less_is_no_proof(fields: dict[str, object]) -> None:
     """A process that still runs would count as ended."""

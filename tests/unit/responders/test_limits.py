@@ -55,7 +55,9 @@ def test_between_two_orders_for_one_agent_lies_the_cooldown() -> None:
     assert limiter.refuse("stop", "a1", cool, NOW) == ""
 
 
-@pytest.mark.parametrize(("fleet", "hit", "refused"), [(10, 4, False), (10, 5, True), (100, 49, False), (100, 50, True)])
+@pytest.mark.parametrize(
+    ("fleet", "hit", "refused"), [(10, 4, False), (10, 5, True), (100, 49, False), (100, 50, True)]
+)
 def test_no_more_than_a_share_of_the_fleet_is_reached(fleet: int, hit: int, refused: bool) -> None:
     """A bad rule would stop every agent of the company."""
     limiter = stopped(Limiter(), hit)

@@ -58,6 +58,8 @@ class World:
     signers: dict[str, Signer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.signers:
+            return
         for role in ("detect", "respond", "audit", "supervisor", "person"):
             private = Ed25519PrivateKey.generate()
             self.signers[role] = Signer(key_id_of(public_bytes(private)), private)
