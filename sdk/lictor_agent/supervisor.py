@@ -9,6 +9,7 @@ import ctypes
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -86,13 +87,15 @@ class Supervisor:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
                 inbox.bind(address)
                 self.process = self._start(address)
-                threading.Thread(target=self._hear_runs, args=(inbox,), daemon=True).start()
+                last_word = secrets.token_bytes(16)
+                hears = threading.Thread(target=self._hear_runs, args=(inbox, last_word), daemon=True)
+                hears.start()
                 threading.Thread(target=self._reap, args=(self.process,), daemon=True).start()
                 with _forwarded(self.process):
                     status = self._watch(self.process)
+                _send(address, last_word)  # what the child said just before its end is heard first
+                hears.join()
                 self._report(status)
-                with contextlib.suppress(OSError):
-                    inbox.shutdown(socket.SHUT_RDWR)
         for agent in self.agents.values():
             agent.link.stop(5)
         return status
@@ -111,13 +114,10 @@ class Supervisor:
         except OSError as error:
             raise BadConfiguration(f"cannot start {self.command[0]}: {error.strerror}") from None
 
-    def _hear_runs(self, inbox: socket.socket) -> None:
-        """Take note of the runs that the child says live in it."""
-        while True:
-            try:
-                word = _read_word(inbox.recv(4096))
-            except OSError:
-                return
+    def _hear_runs(self, inbox: socket.socket, last_word: bytes) -> None:
+        """Take note of the runs that the child says live in it, until the last word, which is the supervisor's own."""
+        while (data := inbox.recv(4096)) != last_word:
+            word = _read_word(data)
             if word is not None:
                 self._note(*word)
 
@@ -157,14 +157,13 @@ class Supervisor:
                 return
             stopping = {run.run_id for run in self._orders.values()} | {watched.run_id}
             honest = [run_id for agent in self.agents.values() for run_id in agent.runs if run_id not in stopping]
-            if not honest:
+            if honest:
+                why = f"{len(honest)} other runs live in this process; a person must decide"
+                self._receipt(watched, command_id, "refused", reason=why)
+            else:
+                self._receipt(watched, command_id, "received", reason=reason[:200])
                 self._orders[command_id] = watched
                 self._moved.notify_all()
-        if honest:
-            why = f"{len(honest)} other runs live in this process; a person must decide"
-            self._receipt(watched, command_id, "refused", reason=why)
-        else:
-            self._receipt(watched, command_id, "received", reason=reason[:200])
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> int:
         """Wait for the child's end or an order; then make sure of the end, and of the end of whatever it left behind."""
@@ -221,6 +220,11 @@ def _read_word(data: bytes) -> tuple[str, str, str, str] | None:
     if not all(isinstance(part, str) for part in said) or not wire.is_agent_id(agent_id) or not run_id:
         return None
     return said
+
+
+def _send(address: str, data: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.sendto(data, address)
 
 
 def _supervisor_key() -> Ed25519PrivateKey | None:

@@ -296,7 +296,7 @@ def test_a_stop_on_the_control_topic_is_obeyed_like_the_childs_own_word(watch: W
 
 def test_pause_and_resume_are_not_for_the_supervisor(watch: Watch) -> None:
     """A paused agent would be killed."""
-    supervisor = watch.supervisor('say("started"); sys.stdin.read(); sys.exit(5)')
+    supervisor = watch.supervisor('say("started"); signal.pause(); sys.exit(5)')
 
     def order() -> None:
         for action in ("pause", "resume", "quarantine"):

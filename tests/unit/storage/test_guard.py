@@ -140,6 +140,20 @@ def test_a_query_of_the_most_bytes_is_answered_and_one_byte_more_is_not(guard: G
         ask(guard, f"SELECT length('{'x' * (64 * 1024 - frame + 1)}')")
 
 
+@pytest.mark.parametrize(
+    "failing",
+    [
+        "SELECT number FROM numbers(6000000)",
+        "SELECT toDate(concat('2026-01-', if(number = 900000, 'x', '01'))) FROM numbers(1000000)",
+    ],
+)
+def test_what_a_failed_query_wrote_is_not_in_the_next_answer(guard: Guard, failing: str) -> None:
+    """One analyst would be shown rows of another's query as if they were the answer to his own."""
+    with pytest.raises(QueryRefused):
+        ask(guard, failing)
+    assert ask(guard, "SELECT 42") == "42\n"
+
+
 def test_what_was_checked_is_what_runs(guard: Guard) -> None:
     """A comment that reads one way for the check and another for the engine would carry a second meaning."""
     checked = guard.check("select /* x */ 1 -- y\n as one format CSV")
@@ -164,7 +178,7 @@ def test_the_history_is_as_it_was(analyst: Guard) -> None:
     assert (
         ask(
             analyst,
-            "SELECT groupArray(seq) FROM (SELECT seq FROM steps WHERE agent_id = {a:String} ORDER BY seq)",
+            "SELECT groupArray(seq) FROM (SELECT seq FROM steps WHERE agent_id = {a:String} AND kafka_topic = 'guard.steps' ORDER BY seq)",
             a=AGENT,
         )
         == "[1,2,3]\n"

@@ -1,6 +1,7 @@
 """Each kind of message lands in its own table, field by field, as it was published."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from storage.tables import ROWERS, Origin, rows_of, table_of
 from streams.topics import Topics
 from tests.unit.storage._examples import AGENT, MESSAGES, step
 
-TIME_MS = 1_767_225_600_789
+TIME_MS = int(time.time()) * 1000 + 789
+"""Of today: the store forgets liveness after a week."""
 POLICY = AgentPolicy(agent_id=AGENT, version=5, issued_us=1, mode="enforce", owner='it\'s "mine"')
 RULES = RuleBook(version=6, issued_us=1)
 KEYS = KeyList(version=7, issued_us=1, keys=(Key(key_id="k", role="detect", public="ab" * 32),))

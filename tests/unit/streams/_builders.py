@@ -88,7 +88,7 @@ class World:
 
     def read(self, topic: Topic, key: str, value: bytes | None, headers: Headers = [], **place: int) -> Read:  # noqa: B006 - never changed
         """Return a record of a topic."""
-        at = {"partition": 0, "offset": 0, "timestamp": NOW_MS, **place}
+        at = {"partition": 0, "offset": 0, "timestamp": int(time.time() * 1000), **place}
         return Read(topic.name, key=key.encode(), value=value, headers=tuple(headers), **at)
 
     def signed(self, topic: Topic, key: str, message: Message, role: str, *, kind: str = "", **place: int) -> Read:

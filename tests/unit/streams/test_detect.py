@@ -306,7 +306,7 @@ def test_a_trace_that_was_idle_for_a_day_is_forgotten_and_its_checkpoint_dropped
     judged(stream, [world.step_record(step(1))])
     entries = restored(stream)
     later = "f" * 32
-    at = NOW_MS + IDLE_US // 1000 + 1
+    at = NOW_MS + IDLE_US // 1000 + 3_600_000
     judged(stream, [world.step_record(step(1, trace_id=later), timestamp=at)])
     assert set(entries) == {TRACE}
     assert set(restored(stream, whole=False, before=entries)) == {later}
