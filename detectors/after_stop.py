@@ -1,7 +1,7 @@
 """Steps of a run that was ordered to stop: the proof that a stop took effect, or did not."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from detectors.base import Detector, Seen, shown
 from detectors.facts import Facts, Stopped
@@ -9,12 +9,16 @@ from detectors.state import RunState, TraceState
 from schemas.finding import Finding
 from schemas.message import Severity
 
-_CLOSING = frozenset({"tool_result", "run_ended", "heartbeat"})
+_CLOSING: Final = frozenset({"tool_result", "run_ended", "heartbeat"})
+
+MOST_ENDING: Final = 16
+"""As many model calls of a run may have been under way when it was stopped."""
 
 
 class AfterStop(Detector):
     """After a stop only results of calls begun before it and one `run_ended` may still appear.
 
+    A model call is published when it ends: one that by its own duration began before the order is such a result too.
     Any other step appended later than the order plus the grace is a claim; and, once the run's own receipt has named the
     last `seq` of each trace, any step above it, whenever it comes. So a receipt can only tighten the proof: an agent
     that lies in its receipt gains nothing. The claim makes the response climb its ladder.
@@ -33,6 +37,9 @@ class AfterStop(Detector):
         stop = facts.stopped.get((step.agent_id, step.run_id))
         if stop is None or step.kind in _CLOSING or not _is_after(seen, stop, facts):
             return ()
+        if _was_under_way(seen, stop, facts) and run.ending < MOST_ENDING:
+            run.ending += 1
+            return ()
         run.after_stop += 1
         ms = (seen.append_us - stop.ordered_us) / 1000
         what = shown(f"{step.kind} {step.tool}".strip())
@@ -44,3 +51,8 @@ def _is_after(seen: Seen, stop: Stopped, facts: Facts) -> bool:
     if seen.append_us > stop.ordered_us + facts.rules.stop_grace_ms * 1000:
         return True
     return stop.last_seq is not None and seen.step.seq > stop.last_seq.get(seen.step.trace_id, -1)
+
+
+def _was_under_way(seen: Seen, stop: Stopped, facts: Facts) -> bool:
+    began_us = seen.append_us - seen.step.duration_us
+    return seen.step.kind == "model_call" and began_us <= stop.ordered_us + facts.rules.stop_grace_ms * 1000

@@ -117,5 +117,7 @@ def _role(step: Step) -> str:
 
 def shown(text: str, most: int = 120) -> str:
     """Return agent text fit for a sentence: one line, no control characters, cut."""
-    clean = "".join(letter if letter.isprintable() else "·" for letter in text[: most + 1])
+    clean = text[: most + 1]
+    if not clean.isprintable():
+        clean = "".join(letter if letter.isprintable() else "·" for letter in clean)
     return clean if len(clean) <= most else clean[:most] + "…"

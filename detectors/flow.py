@@ -1,6 +1,6 @@
 """What a trace has read, and which words came from whom: kept up to date before any detector of flow judges."""
 
-import itertools
+import functools
 from typing import Final
 
 from detectors.base import Seen, shown
@@ -51,16 +51,18 @@ def _add(readings: list[Reading], step: Step, what: str) -> None:
 def _add_words(known: set[int], text: str) -> None:
     if len(known) >= MAX_WORDS or not text:
         return
-    fresh = dict.fromkeys(itertools.islice(words(text), MAX_WORDS_PER_STEP))
+    fresh = set(words(text)[:MAX_WORDS_PER_STEP])
     known.update(map(word_key, fresh))
-    known.update(host_key(host) for word in fresh if "." in word and (host := host_of(word)))
+    known.update([host_key(host) for word in fresh if "." in word and (host := host_of(word))])
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def word_key(word: str) -> int:
     """Return the digest under which a word is remembered."""
     return digest64(word.encode("utf-8", "surrogatepass"))
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def host_key(host: str) -> int:
     """Return the digest under which the host of a link is remembered, apart from the word itself."""
     return digest64(b"host:" + host.encode("utf-8", "surrogatepass"))

@@ -1,5 +1,6 @@
 """One step through all detectors: the delicate order in one function."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,10 +15,12 @@ from detectors.runaway import Runaway
 from detectors.sequence import StepSequence, is_repeat
 from detectors.state import UNKNOWN_POOL, Memory
 from detectors.tainted_egress import TaintedEgress
-from detectors.words import digest64
+from detectors.unjudged import Unjudged
 from schemas.finding import Finding, Identity
 from schemas.policy import Trait
 from schemas.step import Step, message_key
+
+log = logging.getLogger(__name__)
 
 _NO_TRAITS: Final[frozenset[Trait]] = frozenset()
 
@@ -32,22 +35,25 @@ class Judgement:
     repeat: bool = False
     """The record was judged before; nothing was counted again."""
     evicted: int = 0
+    failed: int = 0
+    """Detectors that could not judge it."""
 
 
-def see(step: Step, value: bytes, offset: int, append_us: int, identity: Identity, facts: Facts) -> Seen:
+def see(step: Step, value_digest: int, offset: int, append_us: int, identity: Identity, facts: Facts) -> Seen:
     """Put a step together with what is known when it is judged: its clamped time, its agent's policy, its tool's traits."""
     policy = facts.policy_of(step.agent_id)
     clocks = facts.rules.clocks
     earliest, latest = append_us - clocks.lateness_s * 1_000_000, append_us + clocks.skew_s * 1_000_000
+    time_us = step.time_us
     return Seen(
-        step=step,
-        offset=offset,
-        append_us=append_us,
-        judged_us=min(max(step.time_us, earliest), latest),
-        identity=identity,
-        value_digest=digest64(value),
-        policy=policy,
-        traits=policy.traits(step.tool) if step.tool else _NO_TRAITS,
+        step,
+        offset,
+        append_us,
+        time_us if earliest <= time_us <= latest else earliest if time_us < earliest else latest,
+        identity,
+        value_digest,
+        policy,
+        policy.traits(step.tool) if step.tool else _NO_TRAITS,
     )
 
 
@@ -57,14 +63,24 @@ def inspect(seen: Seen, memory: Memory, facts: Facts, watch: tuple[Detector, ...
     So a call is judged by what came before it, and a step that repeats is judged once.
     """
     step = seen.step
-    owner = step.agent_id if seen.policy.policy.registered else UNKNOWN_POOL
-    trace, evicted = memory.open(message_key(step), owner)
-    run = trace.run(step.run_id, step.agent_id)
-    trace.last_us, trace.offset = seen.append_us, seen.offset
+    owner = step.agent_id if seen.identity == "marked" and seen.policy.policy.registered else UNKNOWN_POOL
+    entry, evicted = memory.open(message_key(step), owner)
+    trace = entry.of(seen.identity)
+    run, crowded = trace.run(step.run_id, step.agent_id)
+    entry.last_us, entry.offset = seen.append_us, seen.offset
     if is_repeat(seen, run):
         return Judgement(repeat=True)
-    found = [finding for detector in watch for finding in detector.judge(seen, trace, run, facts)]
-    if evicted:
-        found.append(Pressure().claim(seen, owner))
+    judgement = Judgement(evicted=bool(evicted) + crowded)
+    for detector in watch:
+        try:
+            judgement.findings.extend(detector.judge(seen, trace, run, facts))
+        except Exception as error:
+            log.exception("%s failed on step %s", detector.name, step.step_id)
+            judgement.failed += 1
+            judgement.findings.append(Unjudged().claim(seen, detector.name, error))
+    if judgement.evicted:
+        judgement.findings.append(Pressure().claim(seen, owner))
     flow.observe(seen, trace.flow)
-    return Judgement(found, evicted=bool(evicted))
+    if entry.doubted is not None and seen.identity == "marked":
+        flow.observe(seen, entry.doubted.flow)
+    return judgement

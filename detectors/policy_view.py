@@ -15,6 +15,8 @@ from schemas.step import Step
 
 STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "narrow", "clear", "ask", "deny")
 MISSING: Final = object()
+MOST_NAMES: Final = 4096
+"""Names come from the agent: no more of them are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,18 @@ class Answer:
 
 @dataclass(slots=True)
 class PolicyView:
-    """One agent's policy, with the traits of the tools it has been asked about remembered."""
+    """One agent's policy, remembering the traits of tools, and the answers that only names decide."""
 
     policy: AgentPolicy
     _traits: dict[str, frozenset[Trait]] = field(default_factory=dict)
+    _settled: dict[tuple[str, str], Answer | None] = field(default_factory=dict)
+    """(kind, name) → the answer; None where it depends on the call."""
 
     def traits(self, tool: str) -> frozenset[Trait]:
         """Return the traits of a tool under this policy."""
         found = self._traits.get(tool)
         if found is None:
-            if len(self._traits) >= 4096:  # noqa: PLR2004 - names come from the agent
+            if len(self._traits) >= MOST_NAMES:
                 self._traits.clear()
             found = self._traits[tool] = traits_of(tool, self.policy.traits, self.policy.words)
         return found
@@ -49,7 +53,19 @@ class PolicyView:
 
     def judge(self, step: Step, reads: tuple[str, ...] = ()) -> Answer:
         """Return what the grants say of a `tool_call`, `model_call` or `handoff`. `reads`: what the trace has read."""
-        facts = facts_of(step, reads)
+        called = called_by(step)
+        if called not in self._settled:
+            if len(self._settled) >= MOST_NAMES:
+                self._settled.clear()
+            self._settled[called] = None if self._depends(*called) else self._judge(CallFacts(*called, {}))
+        return self._settled[called] or self._judge(facts_of(step, reads))
+
+    def _depends(self, kind: str, name: str) -> bool:
+        """Tell whether a grant about this name sets conditions."""
+        grants = (grant for layer in self.policy.layers for grant in layer.grants if grant.when)
+        return any(glob_any(getattr(grant, kind), name) for grant in grants)
+
+    def _judge(self, facts: "CallFacts") -> Answer:
         answers = [
             answer
             for layer in self.policy.layers
@@ -79,9 +95,6 @@ class CallFacts:
 
 def facts_of(step: Step, reads: tuple[str, ...]) -> CallFacts:
     """Collect what conditions may ask about a step."""
-    kind, name = {"model_call": ("models", step.model), "handoff": ("agents", step.to_agent)}.get(
-        step.kind, ("tools", step.tool)
-    )
     values = {
         "arguments": step.arguments or {},
         "principal": step.principal,
@@ -91,7 +104,14 @@ def facts_of(step: Step, reads: tuple[str, ...]) -> CallFacts:
         "model": step.model,
         "reads": list(reads),
     }
-    return CallFacts(kind, name, values)
+    return CallFacts(*called_by(step), values)
+
+
+def called_by(step: Step) -> tuple[str, str]:
+    """Return what a step calls: `tools`, `models` or `agents`, and its name."""
+    if step.kind == "model_call":
+        return "models", step.model
+    return ("agents", step.to_agent) if step.kind == "handoff" else ("tools", step.tool)
 
 
 def _judge_layer(grants: tuple[Grant, ...], layer: str, facts: CallFacts) -> Answer | None:

@@ -60,7 +60,9 @@ class Runaway(Detector):
         step = seen.step
         call = digest64(_encode((step.tool, step.arguments)))
         if call not in state.same_call and len(state.same_call) >= DISTINCT_CALLS:
-            del state.same_call[next(iter(state.same_call))]
+            oldest = next(iter(state.same_call))
+            del state.same_call[oldest]
+            state.reported.discard(f"loop:{oldest}")
         count = state.same_call[call] = state.same_call.get(call, 0) + 1
         state.last_calls = [*state.last_calls[-KEPT_CALLS + 1 :], (call, step.step_id, step.seq)]
         allowed = seen.policy.policy.budgets.same_call

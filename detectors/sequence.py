@@ -72,13 +72,13 @@ class StepSequence(Detector):
 
     @staticmethod
     def _remember(seen: Seen, state: SequenceState) -> None:
-        seq = seen.step.seq
+        """Keep the digests of the highest `REMEMBERED` sequence numbers."""
+        seq, recent = seen.step.seq, state.recent
         state.last = max(state.last, seq)
-        if seq in state.recent:
+        if seq in recent or seq <= state.last - REMEMBERED:
             return
-        if len(state.recent) >= REMEMBERED:
-            oldest = min(state.recent)
-            if seq < oldest:
-                return
-            del state.recent[oldest]
-        state.recent[seq] = seen.value_digest
+        recent[seq] = seen.value_digest
+        if len(recent) <= REMEMBERED:
+            return
+        if recent.pop(state.last - REMEMBERED, None) is None:  # the one just left behind, unless there are gaps
+            del recent[min(recent)]

@@ -1,14 +1,18 @@
 """What is remembered of a trace and of each run in it: plain structs, so that a checkpoint is one encode."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from schemas.errors import BadRecord
+from schemas.finding import Identity
 
-UNKNOWN_POOL = "*"
-"""Agents that no policy names share one pool, so that invented names cannot crowd out anybody."""
+RUNS_PER_TRACE: Final = 64
+
+UNKNOWN_POOL: Final = "*"
+"""Agents that no policy names, and speakers without a good mark, share one pool: invented names crowd out nobody."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
@@ -61,37 +65,70 @@ class RunState(msgspec.Struct):
     sequence: SequenceState = msgspec.field(default_factory=SequenceState)
     runaway: RunawayState = msgspec.field(default_factory=RunawayState)
     after_stop: int = 0
+    ending: int = 0
+    """Model calls that were under way when the run was ordered to stop, as the run says."""
 
 
-class TraceState(msgspec.Struct):
-    """One trace, across all agents in it. `owner` is the pool that pays for it: the agent that opened it."""
+class TraceState(msgspec.Struct, omit_defaults=True):
+    """What one kind of speaker has made of a trace: what it has read, and its runs."""
 
-    owner: str
     flow: FlowState = msgspec.field(default_factory=FlowState)
     runs: dict[str, RunState] = {}
+
+    def run(self, run_id: str, agent_id: str) -> tuple[RunState, bool]:
+        """Return the state of a run, made if new, and whether another had to be forgotten for it."""
+        found = self.runs.get(run_id)
+        if found is not None:
+            return found, False
+        crowded = len(self.runs) >= RUNS_PER_TRACE
+        if crowded:
+            del self.runs[self._least_missed(agent_id)]
+        found = self.runs[run_id] = RunState(agent_id)
+        return found, crowded
+
+    def _least_missed(self, agent_id: str) -> str:
+        """Return the run to forget: the agent's own oldest, so that a flood crowds out the flooder; else the crowd's."""
+        held = Counter(run.agent_id for run in self.runs.values())
+        payer = agent_id if agent_id in held else held.most_common(1)[0][0]
+        return next(run_id for run_id, run in self.runs.items() if run.agent_id == payer)
+
+
+class TraceEntry(msgspec.Struct):
+    """One trace, across all agents in it, as memory and checkpoints hold it.
+
+    Steps without a good mark have a state of their own: whoever forges one can neither talk a true step's suspicion away,
+    nor use up its `seq`, nor make its trace count against the agent it names.
+    """
+
+    owner: str
+    """The pool that pays for it: the registered agent whose marked step opened it, else the one of strangers."""
+    marked: TraceState = msgspec.field(default_factory=TraceState)
+    doubted: TraceState | None = None
     last_us: int = 0
     """Append time of the last step: what idle traces are forgotten by."""
     offset: int = -1
     """Offset of the last step this state includes."""
 
-    def run(self, run_id: str, agent_id: str) -> RunState:
-        """Return the state of one run, made if new."""
-        found = self.runs.get(run_id)
-        if found is None:
-            found = self.runs[run_id] = RunState(agent_id)
-        return found
+    def of(self, identity: Identity) -> TraceState:
+        """Return the state that a step is judged in. The doubted one begins with what the true one has read."""
+        if identity == "marked":
+            return self.marked
+        if self.doubted is None:
+            self.doubted = TraceState(flow=_decode_flow(_encoder.encode(self.marked.flow)))
+        return self.doubted
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(TraceState)
+_decoder = msgspec.msgpack.Decoder(TraceEntry)
+_decode_flow = msgspec.msgpack.Decoder(FlowState).decode
 
 
-def encode_state(state: TraceState) -> bytes:
+def encode_state(state: TraceEntry) -> bytes:
     """Return the state as bytes for a checkpoint."""
     return _encoder.encode(state)
 
 
-def decode_state(data: bytes) -> TraceState:
+def decode_state(data: bytes) -> TraceEntry:
     """Return the state from a checkpoint. Raises `BadRecord` if it is of another shape."""
     try:
         return _decoder.decode(data)
@@ -104,7 +141,7 @@ class Memory:
 
     def __init__(self, traces_per_agent: int) -> None:
         self.bound = traces_per_agent
-        self.pools: dict[str, OrderedDict[str, TraceState]] = {}
+        self.pools: dict[str, OrderedDict[str, TraceEntry]] = {}
         self.owner_of: dict[str, str] = {}
         self.changed: set[str] = set()
         self.forgotten: set[str] = set()
@@ -112,48 +149,61 @@ class Memory:
     def __len__(self) -> int:
         return len(self.owner_of)
 
-    def get(self, trace_key: str) -> TraceState | None:
+    def get(self, trace_key: str) -> TraceEntry | None:
         """Return what is known of a trace, without touching it."""
         owner = self.owner_of.get(trace_key)
         return None if owner is None else self.pools[owner][trace_key]
 
-    def open(self, trace_key: str, owner: str) -> tuple[TraceState, str]:
-        """Return the state of a trace, made if new, and the key of the trace evicted to make room ("" for none)."""
+    def open(self, trace_key: str, owner: str) -> tuple[TraceEntry, str]:
+        """Return the entry of a trace, made if new, and the key of the trace evicted to make room ("" for none).
+
+        A trace that strangers opened becomes the first known agent's own.
+        """
         known = self.owner_of.get(trace_key)
         evicted = ""
-        if known is None:
-            pool = self.pools.setdefault(owner, OrderedDict())
-            if len(pool) >= self.bound:
-                evicted = next(iter(pool))
-                self.forget(evicted)
-            self.put(trace_key, TraceState(owner))
-            known = owner
+        if known is None or (known == UNKNOWN_POOL != owner):
+            evicted = self._make_room(owner)
+            entry = TraceEntry(owner) if known is None else self.pools[known].pop(trace_key)
+            self._drop_if_empty(known)
+            entry.owner = known = owner
+            self.put(trace_key, entry)
         pool = self.pools[known]
         pool.move_to_end(trace_key)
         self.changed.add(trace_key)
         self.forgotten.discard(trace_key)
         return pool[trace_key], evicted
 
-    def put(self, trace_key: str, state: TraceState) -> None:
+    def _make_room(self, owner: str) -> str:
+        """Forget the oldest of a full pool; return its key."""
+        pool = self.pools.get(owner, ())
+        if len(pool) < self.bound:
+            return ""
+        evicted = next(iter(pool))
+        self.forget(evicted)
+        return evicted
+
+    def _drop_if_empty(self, owner: str | None) -> None:
+        if owner is not None and not self.pools[owner]:
+            del self.pools[owner]
+
+    def put(self, trace_key: str, entry: TraceEntry) -> None:
         """Take over a restored trace."""
-        self.owner_of[trace_key] = state.owner
-        self.pools.setdefault(state.owner, OrderedDict())[trace_key] = state
+        self.owner_of[trace_key] = entry.owner
+        self.pools.setdefault(entry.owner, OrderedDict())[trace_key] = entry
 
     def forget(self, trace_key: str) -> None:
         """Drop a trace; its checkpoint is dropped with the next manifest."""
         owner = self.owner_of.pop(trace_key)
-        pool = self.pools[owner]
-        del pool[trace_key]
-        if not pool:
-            del self.pools[owner]
+        del self.pools[owner][trace_key]
+        self._drop_if_empty(owner)
         self.changed.discard(trace_key)
         self.forgotten.add(trace_key)
 
     def idle(self, before_us: int) -> list[str]:
         """Return the traces whose last step was appended before this time, oldest first."""
-        return [key for key, state in self.traces() if state.last_us < before_us]
+        return [key for key, entry in self.traces() if entry.last_us < before_us]
 
-    def traces(self) -> Iterator[tuple[str, TraceState]]:
+    def traces(self) -> Iterator[tuple[str, TraceEntry]]:
         """Yield every trace."""
         for pool in self.pools.values():
             yield from pool.items()

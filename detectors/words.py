@@ -30,16 +30,14 @@ def digest64(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
-def words(text: str) -> Iterator[str]:
-    """Yield the words of a text, folded: addresses, links and identifiers whole, punctuation at their ends dropped.
+def words(text: str) -> list[str]:
+    """Return the words of a text, folded: addresses, links and identifiers whole, punctuation at their ends dropped.
 
-    >>> list(words("Mail Bob <bob@example.com>, see https://example.com/a?b=1."))
+    >>> words("Mail Bob <bob@example.com>, see https://example.com/a?b=1.")
     ['mail', 'bob', 'bob@example.com', 'see', 'https://example.com/a?b=1']
     """
-    for word in text.casefold().translate(_spaces).split():
-        trimmed = word.strip(_EDGE)
-        if len(trimmed) >= MIN_WORD:
-            yield trimmed
+    trimmed = [word.strip(_EDGE) for word in text.casefold().translate(_spaces).split()]
+    return [word for word in trimmed if len(word) >= MIN_WORD]
 
 
 def host_of(word: str) -> str:

@@ -10,6 +10,7 @@ from detectors.facts import Facts
 from detectors.inspect import inspect, see
 from detectors.policy_view import PolicyView
 from detectors.state import Memory
+from detectors.words import digest64
 from lictor.gate_replay import gated, reads_so_far
 from lictor.policy_file import Policies, load_policies
 from lictor.sessions import Session, recorded_policy
@@ -100,7 +101,7 @@ class Backtest:
         if step.gate is not None and step.gate.verdict in ("deny", "ask", "narrow"):
             result.gated.append(index)
         self.offset += 1
-        seen = see(step, encode_step(step), self.offset, max(0, step.time_us), "marked", self.facts)
+        seen = see(step, digest64(encode_step(step)), self.offset, max(0, step.time_us), "marked", self.facts)
         findings = inspect(seen, self.memory, self.facts).findings
         result.found.extend(Judged(index, finding, self._decision(step, policy, finding)) for finding in findings)
 

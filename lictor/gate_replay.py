@@ -1,7 +1,8 @@
 """What the gate would have said of a recorded call, by the policy in force: for recordings made without one."""
 
+from detectors.grants import reads_of
 from detectors.policy_view import PolicyView
-from detectors.state import TraceState
+from detectors.state import TraceEntry
 from lictor.sessions import with_gate
 from schemas.policy import AgentMode
 from schemas.step import Gate, Step, Verdict
@@ -31,8 +32,6 @@ def _verdict(mode: AgentMode, effect: str, rule: str) -> Verdict:
     return known.get(effect, "deny")
 
 
-def reads_so_far(trace: TraceState | None) -> tuple[str, ...]:
+def reads_so_far(trace: TraceEntry | None) -> tuple[str, ...]:
     """Return what a trace has read so far, as the gate in the process would know it."""
-    if trace is None:
-        return ()
-    return (("untrusted",) if trace.flow.untrusted else ()) + (("sensitive",) if trace.flow.sensitive else ())
+    return () if trace is None else reads_of(trace.marked)

@@ -24,7 +24,11 @@ def named(domain: str, *parts: str) -> str:
 
 def step_id(agent_id: str, run_id: str, trace_id: str, seq: int) -> str:
     """Return the id of one step: what it is about, not what it says."""
-    return named("lictor.step", agent_id, run_id, trace_id, str(seq))
+    number = str(seq)
+    text = f"{len(agent_id)}:{agent_id}{len(run_id)}:{run_id}{len(trace_id)}:{trace_id}{len(number)}:{number}"  # as `named`
+    return hashlib.blake2b(
+        text.encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES, person=b"lictor.step"
+    ).hexdigest()
 
 
 def finding_id(rule_id: str, rule_version: int, group: str, evidence: list[str]) -> str:

@@ -60,7 +60,6 @@ class Bounds(Frozen):
     """How much state one agent may hold; agents that no policy names share one pool of the same size."""
 
     traces_per_agent: int = Field(default=4096, ge=1)
-    traces_per_run_per_minute: int = Field(default=600, ge=1)
 
 
 class RuleBook(Message):

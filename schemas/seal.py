@@ -5,6 +5,7 @@ published by who holds the agent's own key; it is derived from a master key that
 holds. `sdk/lictor_agent/seal.py` is the other side; `tests/contract/seal.jsonl` holds both to the same bytes.
 """
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
@@ -50,8 +51,14 @@ SIGNERS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 
 def sealed_bytes(topic: str, key: str, kind: str, value: bytes) -> bytes:
     """Return what is signed or marked: each part behind its length, so that no two records read alike."""
-    parts = (topic.encode(), key.encode(), kind.encode())
-    return b"lictor/1" + b"".join(len(part).to_bytes(4, "big") + part for part in parts) + value
+    return b"".join((b"lictor/1", _framed(topic), _framed(key), _framed(kind), value))
+
+
+@functools.lru_cache(maxsize=1024)
+def _framed(part: str) -> bytes:
+    """Return a part behind its length. Topics, kinds and the keys of open traces come again and again."""
+    text = part.encode()
+    return len(text).to_bytes(4, "big") + text
 
 
 def mark(agent_key: bytes, topic: str, key: str, kind: str, value: bytes) -> bytes:

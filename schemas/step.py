@@ -231,10 +231,10 @@ def _depth(arguments: dict[str, Any]) -> int:
 
 
 def _is_trace_id(text: str) -> bool:
-    return len(text) == 32 and set(text) <= _HEX and text != _NO_TRACE  # noqa: PLR2004 - W3C: 16 bytes as hex
+    return len(text) == 32 and not text.strip(_HEX) and text != _NO_TRACE  # noqa: PLR2004 - W3C: 16 bytes as hex
 
 
-_HEX: Final = frozenset("0123456789abcdef")
+_HEX: Final = "0123456789abcdef"
 _NO_TRACE: Final = "0" * 32
 
 

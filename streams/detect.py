@@ -1,8 +1,9 @@
 """steps → findings, clearances, dead letters. Everything is judged in `detectors/` and `responders/`; this moves it."""
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -10,6 +11,8 @@ from aiokafka import TopicPartition
 from detectors.base import Seen
 from detectors.inspect import inspect, see
 from detectors.state import Memory, decode_state, encode_state
+from detectors.unjudged import Unjudged
+from detectors.words import digest64
 from responders.autonomy import decide
 from responders.clearance import Word, needs_clearance, strictest
 from schemas import ids
@@ -24,8 +27,11 @@ from streams.knowledge import Knowledge
 from streams.lane import Stream
 from streams.records import Output, Record, partition_of, refused, signed
 
+log = logging.getLogger(__name__)
+
 IDLE_US: Final = 24 * 3600 * 1_000_000
 CLEARANCE_LIFE_US: Final = 60 * 1_000_000
+REFUSALS_BEFORE_FINDING: Final = 10
 
 
 class Detect(Stream):
@@ -44,6 +50,8 @@ class Detect(Stream):
         self.agent_keys: dict[str, bytes] = {}
         self.counters: Counter[str] = Counter()
         self.behind_us: dict[int, int] = {}
+        self.refusals: dict[int, tuple[int, int]] = {}
+        """Partition → (minute of Kafka's clock, records refused in it)."""
 
     def open(self, partition: int, entries: Mapping[str, Checkpoint]) -> None:
         """Take over the traces of a partition; one of another shape is forgotten and rebuilt from later steps."""
@@ -77,21 +85,36 @@ class Detect(Stream):
         memory = self.memories[place.partition]
         for record in records:
             try:
-                seen = self._see(record, memory)
+                out.extend(self._judge_one(self._see(record, memory), memory))
             except BadRecord as error:
-                self.counters[f"dead_{error.kind}"] += 1
-                out.append(refused(self.topics.dead_letters, record, error, "detect", agent_id=_claimed(record)))
-                continue
-            out.extend(self._judge_one(seen, memory))
+                out.extend(self._refuse(record, error))
+            except Exception as error:
+                log.exception("cannot judge %s[%d] offset %d", record.topic, record.partition, record.offset)
+                out.extend(self._refuse(record, BadRecord("failed", f"Lictor failed on it: {type(error).__name__}")))
         self.counters["steps"] += len(records)
         self.behind_us[place.partition] = max(0, int(time.time() * 1e6) - records[-1].timestamp * 1000)
         self._forget_idle(memory, records[-1].timestamp * 1000)
         return out
 
+    def _refuse(self, record: Record, error: BadRecord) -> Iterator[Output]:
+        """Yield the dead letter and, when it goes on like this, a finding: once a minute and partition."""
+        self.counters[f"dead_{error.kind}"] += 1
+        agent_id = _claimed(record)
+        yield refused(self.topics.dead_letters, record, error, "detect", agent_id=agent_id)
+        minute = record.timestamp // 60_000
+        since, count = self.refusals.get(record.partition, (minute, 0))
+        count = count + 1 if since == minute else 1
+        self.refusals[record.partition] = minute, count
+        if count == REFUSALS_BEFORE_FINDING:
+            place = f"{record.topic}[{record.partition}]"
+            found = Unjudged().refused(place, count, error.kind, agent_id, record.timestamp * 1000)
+            yield signed(self.topics.findings, found.agent_id, found, self.signer)
+
     def _see(self, record: Record, memory: Memory) -> Seen:
         step = read_step(record.value)
-        key = (record.key or b"").decode("utf-8", "replace")
-        if key != message_key(step):
+        key = message_key(step)
+        if record.key != key.encode():
+            key = (record.key or b"").decode("utf-8", "replace")
             raise BadRecord("wrong_key", f"key {key[:64]!r} is neither the step's trace nor its run")
         if memory.get(key) is None and partition_of(key, self.partitions) != record.partition:
             raise BadRecord("wrong_partition", f"key {key[:64]!r} does not belong into partition {record.partition}")
@@ -100,7 +123,8 @@ class Detect(Stream):
             raise BadRecord(
                 f"identity_{identity}", "the step's mark is missing or not the agent's, and identity is `require`"
             )
-        return see(step, record.value or b"", record.offset, record.timestamp * 1000, identity, self.know.facts)
+        digest = mark_digest(record) if identity == "marked" else digest64(record.value or b"")
+        return see(step, digest, record.offset, record.timestamp * 1000, identity, self.know.facts)
 
     def _identity(self, step: Step, record: Record, key: str) -> Identity:
         good = header(record.headers, MARK)
@@ -119,6 +143,7 @@ class Detect(Stream):
         if judgement.repeat:
             return []  # its findings are out already, and without them a clearance would say `allow`
         self.counters["evictions"] += judgement.evicted
+        self.counters["detectors_failed"] += judgement.failed
         self.counters["findings"] += len(judgement.findings)
         out = [signed(self.topics.findings, finding.agent_id, finding, self.signer) for finding in judgement.findings]
         if needs_clearance(seen.step, seen.traits, seen.policy.policy):
@@ -145,8 +170,8 @@ class Detect(Stream):
     def _forget_idle(self, memory: Memory, now_us: int) -> None:
         """Forget the oldest trace of each pool once it has been idle for a day: amortised, by Kafka's clock."""
         for pool in list(memory.pools.values()):
-            key, state = next(iter(pool.items()))
-            if state.last_us < now_us - IDLE_US:
+            key, entry = next(iter(pool.items()))
+            if entry.last_us < now_us - IDLE_US:
                 memory.forget(key)
 
     def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
@@ -164,6 +189,11 @@ class Detect(Stream):
             time_us=int(time.time() * 1e6),
         )
         return [signed(self.topics.liveness, f"detect/{self.instance}", word, self.signer)]
+
+
+def mark_digest(record: Record) -> int:
+    """Return a digest of a record whose mark is good, and so a keyed digest of its bytes: cheaper than another one."""
+    return int.from_bytes((header(record.headers, MARK) or b"")[:8], "big")
 
 
 def clearance_word(seen: Seen, findings: Sequence[Finding], know: Knowledge) -> Word:

@@ -9,6 +9,7 @@ from detectors.base import Detector, Seen
 from detectors.facts import Facts
 from detectors.inspect import see
 from detectors.state import decode_state, encode_state
+from detectors.words import digest64
 from schemas.finding import Finding
 from schemas.policy import ANY_AGENT, Budgets
 from schemas.rules import Clocks, RuleBook
@@ -65,7 +66,7 @@ def strict_facts() -> Facts:
 def as_seen(arrival: Arrival, offset: int, facts: Facts) -> Seen:
     """Return the step as it is judged."""
     append_us = max(0, arrival.step.time_us + arrival.late_us)
-    return see(arrival.step, encode_step(arrival.step), offset, append_us, arrival.identity, facts)
+    return see(arrival.step, digest64(encode_step(arrival.step)), offset, append_us, arrival.identity, facts)
 
 
 def told(came: list[Arrival], watch: tuple[Detector, ...], *, saved: bool = False) -> list[list[Finding]]:

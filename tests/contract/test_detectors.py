@@ -9,7 +9,8 @@ from detectors.base import Detector, Seen
 from detectors.facts import Facts
 from detectors.inspect import ALL
 from detectors.pressure import Pressure
-from detectors.state import TraceState, decode_state, encode_state
+from detectors.state import TraceEntry, decode_state, encode_state
+from detectors.unjudged import Unjudged
 from schemas.finding import Finding
 from schemas.message import Severity
 from tests.contract.judging import Arrival, arrivals, as_seen, strict_facts, told
@@ -19,12 +20,13 @@ from tests.unit.strategies import examples
 DETECTORS = pytest.mark.parametrize("detector", ALL, ids=lambda detector: detector.name)
 
 
-def judged(detector: Detector, at: Seen, state: bytes, facts: Facts) -> tuple[list[Finding], TraceState]:
+def judged(detector: Detector, at: Seen, state: bytes, facts: Facts) -> tuple[list[Finding], TraceEntry]:
     """Return what the detector claims in the light of a copy of the state, and what becomes of that copy."""
-    trace = decode_state(state)
-    run = trace.run(at.step.run_id, at.step.agent_id)
+    entry = decode_state(state)
+    trace = entry.of(at.identity)
+    run, _ = trace.run(at.step.run_id, at.step.agent_id)
     found = list(detector.judge(at, trace, run, facts))
-    return found, trace
+    return found, entry
 
 
 @DETECTORS
@@ -45,10 +47,11 @@ def test_a_detector_is_tagged_with_the_known_catalogues(detector: Detector) -> N
     assert all(tag.startswith(("owasp.asi", "atlas.aml.t")) for tag in detector.tags)
 
 
-def test_the_claim_about_lictor_itself_says_what_it_is() -> None:
-    """An eviction would be reported by a detector nobody can look up."""
-    test_a_detector_says_what_it_is(Pressure())
-    test_a_detector_is_tagged_with_the_known_catalogues(Pressure())
+@pytest.mark.parametrize("speaker", [Pressure(), Unjudged()], ids=lambda speaker: speaker.name)
+def test_a_claim_about_lictor_itself_says_what_it_is(speaker: Detector) -> None:
+    """An eviction or a failure would be reported by a detector nobody can look up."""
+    test_a_detector_says_what_it_is(speaker)
+    test_a_detector_is_tagged_with_the_known_catalogues(speaker)
 
 
 @examples(40)
@@ -57,7 +60,7 @@ def test_judging_twice_from_equal_states_gives_equal_claims_and_states(came: lis
     """Replay would not show what happened."""
     facts = strict_facts()
     for detector in ALL:
-        state = encode_state(TraceState(AGENT))
+        state = encode_state(TraceEntry(AGENT))
         for offset, arrival in enumerate(came):
             at = as_seen(arrival, offset, facts)
             first, second = judged(detector, at, state, facts), judged(detector, at, state, facts)

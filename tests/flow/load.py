@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from detectors.facts import Facts
 from detectors.inspect import inspect, see
 from detectors.state import Memory
+from detectors.words import digest64
 from lictor import topic_io
 from schemas import ids
 from schemas.finding import Finding
@@ -108,7 +109,7 @@ def expected_findings(load: Load) -> set[str]:
     for steps in load.published.values():
         memory = Memory(10)
         for offset, item in enumerate(steps):
-            seen = see(item, encode_step(item), offset, item.time_us, "marked", facts)
+            seen = see(item, digest64(encode_step(item)), offset, item.time_us, "marked", facts)
             found.extend(inspect(seen, memory, facts).findings)
         assert memory.get(message_key(steps[0])) is not None
     return {finding.finding_id for finding in found}

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from detectors.base import Detector, Seen
 from detectors.facts import Facts
 from detectors.inspect import ALL, Judgement, inspect, see
-from detectors.state import Memory, RunState, TraceState
+from detectors.state import Memory, RunState, TraceEntry, TraceState
+from detectors.words import digest64
 from lictor.policy_file import words
 from schemas import ids
 from schemas.command import Command, CommandAction, Target
@@ -90,7 +91,7 @@ def seen(step: Step, facts: Facts | None = None, **more: Any) -> Seen:
     """Return a step as a detector sees it, appended at its own time."""
     return see(
         step,
-        encode_step(step),
+        digest64(encode_step(step)),
         more.get("offset", 0),
         more.get("append_us", step.time_us),
         more.get("identity", "marked"),
@@ -134,11 +135,15 @@ class Story:
         """Judge what a tool returned."""
         return self.tell("tool_result", tool=tool, text=text, origin=origin, outcome="executed", **fields)
 
-    def trace(self, trace_id: str = TRACE) -> TraceState:
+    def entry(self, trace_id: str = TRACE) -> TraceEntry:
         """Return what is remembered of a trace that was opened."""
-        state = self.memory.get(trace_id)
-        assert state is not None
-        return state
+        entry = self.memory.get(trace_id)
+        assert entry is not None
+        return entry
+
+    def trace(self, trace_id: str = TRACE) -> TraceState:
+        """Return what its agents' own steps have made of a trace."""
+        return self.entry(trace_id).marked
 
     def run(self, run_id: str = RUN) -> RunState:
         """Return what is remembered of a run in the trace."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.after_stop import AfterStop
+from detectors.after_stop import MOST_ENDING, AfterStop
 from schemas.rules import RuleBook
 from tests.unit.builders import AGENT, NOW, RUN, SECOND, TRACE, Story, a_policy, a_receipt, claims
 
@@ -75,3 +75,19 @@ def test_each_step_after_the_stop_is_a_claim_of_its_own() -> None:
     found = [told.tell("message", append_us=NOW + GRACE + at)[0] for at in (1, 2)]
     assert len({finding.finding_id for finding in found}) == 2
     assert told.run().after_stop == 2
+
+
+def test_a_model_call_that_was_under_way_may_still_end() -> None:
+    """Every agent stopped while its model was thinking would be shut out as one that goes on."""
+    told = stopped({TRACE: 0})
+    at = NOW + 20 * SECOND
+    assert told.tell("model_call", model="m", duration_us=19 * SECOND, append_us=at) == []
+    assert claims(told.tell("model_call", model="m", duration_us=SECOND, append_us=at)) == ["lictor.after_stop"]
+
+
+def test_no_run_has_endless_model_calls_under_way() -> None:
+    """An agent could go on for ever by claiming that each call began long ago."""
+    told = stopped()
+    at = NOW + 20 * SECOND
+    found = [told.tell("model_call", model="m", duration_us=19 * SECOND, append_us=at) for _ in range(MOST_ENDING + 2)]
+    assert [bool(one) for one in found] == [False] * MOST_ENDING + [True] * 2

@@ -6,12 +6,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from detectors.state import (
+    RUNS_PER_TRACE,
+    UNKNOWN_POOL,
     FlowState,
     Memory,
     Reading,
     RunawayState,
     RunState,
     SequenceState,
+    TraceEntry,
     TraceState,
     decode_state,
     encode_state,
@@ -40,11 +43,12 @@ RUNAWAYS = st.builds(
     reported=st.sets(texts(9), max_size=3),
 )
 RUNS = st.builds(RunState, texts(9), SEQUENCES, RUNAWAYS, after_stop=st.integers(0, 9))
+STATES = st.builds(TraceState, FLOWS, st.dictionaries(texts(9), RUNS, max_size=2))
 TRACES = st.builds(
-    TraceState,
+    TraceEntry,
     texts(9),
-    FLOWS,
-    st.dictionaries(texts(9), RUNS, max_size=2),
+    STATES,
+    st.none() | STATES,
     last_us=st.integers(0, 1 << 60),
     offset=st.integers(-1, 1 << 60),
 )
@@ -52,13 +56,13 @@ TRACES = st.builds(
 
 @examples(150)
 @given(TRACES)
-def test_every_state_survives_its_checkpoint(state: TraceState) -> None:
+def test_every_state_survives_its_checkpoint(state: TraceEntry) -> None:
     """A worker that takes over would judge by another past."""
     assert decode_state(encode_state(state)) == state
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80", b"\xc0", b"\x91" * 9999, encode_state(TraceState("a"))[:-1], b"\xa1\xff"]
+    "data", [b"", b"\x80", b"\xc0", b"\x91" * 9999, encode_state(TraceEntry("a"))[:-1], b"\xa1\xff"]
 )
 def test_a_checkpoint_of_another_shape_is_refused(data: bytes) -> None:
     """A worker would end at its first damaged checkpoint, again and again."""
@@ -69,11 +73,31 @@ def test_a_checkpoint_of_another_shape_is_refused(data: bytes) -> None:
 
 def test_new_states_share_nothing() -> None:
     """What one trace has read would be held against another."""
-    one, other = TraceState("a"), TraceState("a")
-    one.flow.trusted_words.add(1)
-    one.run("r", "a").sequence.recent[1] = 1
-    assert other == TraceState("a")
-    assert one.run("r", "a").sequence.recent == {1: 1}
+    one, other = TraceEntry("a"), TraceEntry("a")
+    one.marked.flow.trusted_words.add(1)
+    one.marked.run("r", "a")[0].sequence.recent[1] = 1
+    assert other == TraceEntry("a")
+    assert one.marked.run("r", "a")[0].sequence.recent == {1: 1}
+
+
+def test_the_doubted_state_begins_with_what_the_true_one_has_read_and_shares_nothing() -> None:
+    """A forged step would write into the past of the agent that it names."""
+    entry = TraceEntry("a")
+    entry.marked.flow.untrusted_words.add(1)
+    entry.of("forged").flow.untrusted_words.add(2)
+    assert (entry.marked.flow.untrusted_words, entry.of("unmarked").flow.untrusted_words) == ({1}, {1, 2})
+
+
+def test_a_flood_of_runs_in_one_trace_crowds_out_the_flooders_own() -> None:
+    """One agent could have another's run forgotten in a trace they share, and its count of calls with it."""
+    state = TraceState()
+    state.run("victim", "victim")
+    crowded = [state.run(f"r{number}", "flooder")[1] for number in range(3 * RUNS_PER_TRACE)]
+    assert sum(crowded) == 2 * RUNS_PER_TRACE + 1
+    assert len(state.runs) == RUNS_PER_TRACE
+    assert "victim" in state.runs
+    assert state.run("guest", "guest")[1]
+    assert {"victim", "guest"} < set(state.runs)
 
 
 def test_a_flood_evicts_only_the_flooders_own_oldest() -> None:
@@ -113,6 +137,16 @@ def test_a_trace_belongs_to_who_opened_it() -> None:
     assert (state.owner, evicted, len(memory)) == ("opener", "", 1)
 
 
+def test_a_trace_that_strangers_opened_becomes_the_agents_own() -> None:
+    """Whoever guesses a trace's id could have it forgotten in the flood of strangers."""
+    memory = Memory(2)
+    memory.open("shared", UNKNOWN_POOL)
+    entry, _ = memory.open("shared", "agent")
+    assert (entry.owner, set(memory.pools), memory.owner_of) == ("agent", {"agent"}, {"shared": "agent"})
+    memory.open("shared", UNKNOWN_POOL)
+    assert memory.owner_of == {"shared": "agent"}
+
+
 def test_what_changed_and_what_was_forgotten_is_known() -> None:
     """A checkpoint would miss a change, or bring a forgotten trace back."""
     memory = Memory(1)
@@ -127,7 +161,7 @@ def test_what_changed_and_what_was_forgotten_is_known() -> None:
 def test_a_restored_trace_has_not_changed() -> None:
     """Each takeover would write every checkpoint anew."""
     memory = Memory(2)
-    memory.put("a", TraceState("x", last_us=5))
+    memory.put("a", TraceEntry("x", last_us=5))
     assert (memory.changed, len(memory)) == (set(), 1)
     assert memory.open("a", "y")[0].last_us == 5
 
@@ -136,7 +170,7 @@ def test_idle_traces_are_found_by_append_time() -> None:
     """Memory would only ever grow."""
     memory = Memory(9)
     for name, at in (("a", 5), ("b", 50), ("c", 7)):
-        memory.put(name, TraceState("x", last_us=at))
+        memory.put(name, TraceEntry("x", last_us=at))
     assert memory.idle(10) == ["a", "c"]
     assert memory.idle(0) == []
 
@@ -154,7 +188,8 @@ class Memories(RuleBasedStateMachine):
         known = self.memory.get(key)
         state, evicted = self.memory.open(key, owner)
         assert state is self.memory.get(key)
-        assert known is None or (known is state and not evicted)
+        assert known is None or known is state
+        assert known is None or not evicted or state.owner != UNKNOWN_POOL
         assert evicted != key
 
     @rule(key=st.sampled_from("abcdefghij"))

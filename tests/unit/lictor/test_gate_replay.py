@@ -3,7 +3,7 @@
 import pytest
 
 from detectors.policy_view import PolicyView
-from detectors.state import FlowState, Reading, TraceState
+from detectors.state import FlowState, Reading, TraceEntry, TraceState
 from lictor.gate_replay import gated, reads_so_far
 from lictor_agent import gate as live
 from lictor_agent.policy import read_policy
@@ -97,9 +97,9 @@ def test_a_replayed_step_is_one_that_detect_believes() -> None:
 def test_what_a_trace_has_read_is_what_the_gate_in_the_process_would_know() -> None:
     """A grant that ends once something untrusted was read would never end in a backtest."""
     reading = Reading("0" * 32, 1, "read")
-    both = TraceState("a", flow=FlowState(untrusted=[reading], sensitive=[reading]))
-    one = TraceState("a", flow=FlowState(sensitive=[reading]))
-    assert [reads_so_far(state) for state in (None, TraceState("a"), one, both)] == [
+    both = TraceEntry("a", TraceState(FlowState(untrusted=[reading], sensitive=[reading])))
+    one = TraceEntry("a", TraceState(FlowState(sensitive=[reading])))
+    assert [reads_so_far(state) for state in (None, TraceEntry("a"), one, both)] == [
         (),
         (),
         ("sensitive",),

@@ -178,7 +178,8 @@ def test_the_history_is_as_it_was(analyst: Guard) -> None:
     assert (
         ask(
             analyst,
-            "SELECT groupArray(seq) FROM (SELECT seq FROM steps WHERE agent_id = {a:String} AND kafka_topic = 'guard.steps' ORDER BY seq)",
+            "SELECT groupArray(seq) FROM (SELECT seq FROM steps "
+            "WHERE agent_id = {a:String} AND kafka_topic = 'guard.steps' ORDER BY seq)",
             a=AGENT,
         )
         == "[1,2,3]\n"

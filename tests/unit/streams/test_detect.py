@@ -360,3 +360,34 @@ def test_it_says_each_second_that_it_is_alive_signed_and_how_far_behind() -> Non
     assert set(word.applied) == {"t.policies", "t.rules"}
     (idle,) = stream.tick({})
     assert Liveness.read(idle.value).behind_us == 0
+
+
+def test_input_that_is_refused_again_and_again_becomes_a_finding() -> None:
+    """A flood of records nobody can read would only ever move a counter."""
+    world = World()
+    stream = detect(world)
+    start = NOW_MS - NOW_MS % 60_000
+    bad = [world.read(world.topics.steps, TRACE, b"{", timestamp=start + number) for number in range(30)]
+    outputs = judged(stream, bad)
+    (found,) = findings(world, outputs)
+    assert (found.rule_id, found.identity, found.mode) == ("lictor.unjudged.input", "unmarked", "observe")
+    assert "10 records of t.steps[0]" in found.reason
+    assert len(letters(world, outputs)) == 30
+    later = [world.read(world.topics.steps, TRACE, b"{", timestamp=start + 60_000) for _ in range(10)]
+    (again,) = findings(world, judged(stream, later))
+    assert again.finding_id != found.finding_id
+
+
+def test_a_record_that_lictor_itself_fails_on_becomes_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One poisonous step would end the worker, and the next worker, and so on."""
+    world = World()
+    stream = detect(world)
+
+    def fails(step: Step) -> str:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr("streams.detect.message_key", fails)
+        (letter,) = letters(world, judged(stream, [world.step_record(step(1))]))
+    assert (letter.kind, letter.reason) == ("failed", "Lictor failed on it: ZeroDivisionError")
+    assert judged(stream, [world.step_record(step(2))]) == []
