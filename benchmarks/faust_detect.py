@@ -1,4 +1,8 @@
-"""The same detectors in a Faust agent, for comparison: `python -m benchmarks.faust_detect '{"home": …}'`."""
+"""The same detectors in a Faust agent, for comparison: `python -m benchmarks.faust_detect '{"home": …}'`.
+
+With `"table": true` each trace's state is kept in a Faust table, whose changelog is what lets another worker take over,
+as our checkpoints do; without it the state dies with the process.
+"""
 
 import asyncio
 import json
@@ -15,6 +19,7 @@ from aiokafka import TopicPartition
 from benchmarks.detect import make_detect
 from benchmarks.kafka_bench import Bench
 from lictor.keys import Keys
+from detectors.state import encode_state
 from lictor.settings import Settings
 
 
@@ -36,6 +41,7 @@ def main() -> None:
     )
     steps = app.topic(settings.topics.steps.name, value_type=bytes, value_serializer="raw", key_serializer="raw")
     findings = app.topic(settings.topics.findings.name, value_type=bytes, value_serializer="raw", key_serializer="raw")
+    traces = app.Table("traces", partitions=settings.partitions, key_type=bytes, value_type=bytes) if where["table"] else None
     state: dict[str, Any] = {"seen": 0, "began": 0.0}
 
     @app.agent(steps)
@@ -50,6 +56,9 @@ def main() -> None:
             for output in await detect.judge(TopicPartition(message.topic, message.partition), [record]):
                 if output.topic == settings.topics.findings.name:
                     await findings.send(key=output.key.encode(), value=output.value, headers=output.headers)
+            if traces is not None:
+                entry = detect.memories[message.partition].get(message.key.decode())
+                traces[message.key] = encode_state(entry) if entry is not None else b""
             state["seen"] += 1
             if state["seen"] == where["count"]:
                 took = time.perf_counter() - state["began"]
@@ -61,7 +70,7 @@ def main() -> None:
                 print(json.dumps(figures), flush=True)
                 asyncio.get_running_loop().call_soon(sys.exit, 0)
 
-    worker = faust.Worker(app, loglevel="ERROR", blocking_timeout=None)
+    worker = faust.Worker(app, loglevel="ERROR", blocking_timeout=None, redirect_stdouts=False)
     worker.execute_from_commandline()
 
 
