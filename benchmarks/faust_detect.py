@@ -18,8 +18,8 @@ from aiokafka import TopicPartition
 
 from benchmarks.detect import make_detect
 from benchmarks.kafka_bench import Bench
-from lictor.keys import Keys
 from detectors.state import encode_state
+from lictor.keys import Keys
 from lictor.settings import Settings
 
 

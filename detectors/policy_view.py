@@ -13,7 +13,8 @@ from schemas.globs import glob_any, glob_match
 from schemas.policy import AgentPolicy, Effect, Grant, Test, Trait
 from schemas.step import Step
 
-STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "narrow", "clear", "ask", "deny")
+STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "clear", "ask", "deny")
+"""A grant that says `narrow` refuses: nobody rewrites arguments yet."""
 MISSING: Final = object()
 MOST_NAMES: Final = 4096
 """Names come from the agent: no more of them are remembered."""
@@ -124,8 +125,17 @@ def _judge_layer(grants: tuple[Grant, ...], layer: str, facts: CallFacts) -> Ans
         if all(grant.effect == "deny" for grant in about):
             return None
         return Answer("deny", "", "no_grant", f"no grant of layer {layer} allows {facts.name!r}")
-    best = max(found, key=lambda grant: STRICTNESS.index(grant.effect))
-    return Answer(best.effect, best.id, "grant", best.reason or f"grant {best.id} says {best.effect}")
+    return _said_by(max(found, key=_strictness))
+
+
+def _strictness(grant: Grant) -> int:
+    return STRICTNESS.index("deny" if grant.effect == "narrow" else grant.effect)
+
+
+def _said_by(grant: Grant) -> Answer:
+    if grant.effect == "narrow":
+        return Answer("deny", grant.id, "grant", f"grant {grant.id} says narrow, which is not available yet")
+    return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
 
 
 def grant_fits(grant: Grant, facts: CallFacts) -> bool:

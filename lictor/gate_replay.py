@@ -28,7 +28,7 @@ def _verdict(mode: AgentMode, effect: str, rule: str) -> Verdict:
         return "allow"
     if rule == "no_grant" and mode == "ask":
         return "ask"
-    known: dict[str, Verdict] = {"allow": "allow", "narrow": "narrow", "clear": "hold", "ask": "ask"}
+    known: dict[str, Verdict] = {"allow": "allow", "clear": "hold", "ask": "ask"}
     return known.get(effect, "deny")
 
 

@@ -235,6 +235,8 @@ def _check_grants(found: PolicyFile, path: Path) -> None:
             place = f"{name}: grant {grant.id!r}"
             if sum(map(bool, (grant.tools, grant.models, grant.agents))) != 1:
                 raise BadPolicy(f"{place} must name tools, models or agents, and only one of these", where=str(path))
+            if grant.effect == "narrow":
+                raise BadPolicy(f"{place}: narrow is not available yet; use ask or deny", where=str(path))
             if grant.id in seen:
                 raise BadPolicy(f"{place} is defined twice", where=str(path))
             seen.add(grant.id)

@@ -171,13 +171,8 @@ class Casebook:
         return [case.containment(now_us)]
 
     def _lift(self, case: AgentCase, verdict: Verdict, now_us: int) -> list[Message]:
-        """Lift the pauses of a run (`resume`) or one order by its id (`lift`), and tell the agent."""
-        lifted = [
-            key
-            for key, order in case.orders.items()
-            if key == verdict.command_id
-            or (verdict.kind == "resume" and order.action == "pause" and order.run_id == verdict.run_id)
-        ]
+        """Lift the pauses of a run (`resume`), or the order named, or all but stops (`lift`); tell the agent."""
+        lifted = [key for key, order in case.orders.items() if _is_meant(order, verdict)]
         if not lifted:
             return []
         for key in lifted:
@@ -212,6 +207,12 @@ class Casebook:
             if gone or idle:
                 self.changed.add(case.agent_id)
         return out
+
+
+def _is_meant(order: Standing, verdict: Verdict) -> bool:
+    if verdict.kind == "resume":
+        return order.action == "pause" and order.run_id == verdict.run_id
+    return order.command_id == verdict.command_id if verdict.command_id else order.action != "stop"
 
 
 def decision_id(finding: Finding, incident: OpenIncident) -> str:

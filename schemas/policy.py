@@ -72,7 +72,10 @@ class Grant(Frozen):
     when: dict[str, Test] = Field(default_factory=dict)
     """Path → test. Paths: `arguments.x.y`, `principal`, `version`, `workflow`, `delegator`, `reads`."""
     narrow: dict[str, Any] = Field(default_factory=dict)
-    """For `narrow`: argument path → the value that replaces it (a number caps, a string or list replaces)."""
+    """For `narrow`: argument path → the value that replaces it (a number caps, a string or list replaces).
+
+    Nobody rewrites arguments yet: a policy file with `narrow` is refused, and one on the topic denies what it is about.
+    """
     reason: ShortText = ""
 
 

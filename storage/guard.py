@@ -58,9 +58,14 @@ _COMBINATORS: Final = (
     "argmin",
     "argmax",
 )
-_NODE: Final = re.compile(
-    r"^(?P<indent> *)(?P<kind>\w+)(?: (?P<rest>.*?))?(?: \(alias .*?\))?(?: \(children \d+\))?$", re.DOTALL
-)
+_ALIAS: Final = " (alias "
+_CHILDREN: Final = " (children "
+_MAX_DIGITS: Final = 6
+MAX_NAME: Final = 128
+"""Characters of a function's name; the longest listed has 40."""
+_QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|(`(?:[^`\\]|\\.)*`)", re.DOTALL)
+"""A literal, or a quoted name (group 1), as `formatQuerySingleLine` writes them. Linear: each letter fits one branch."""
+_NAMED_LATER: Final = re.compile(r"\{(\w+):[^{}:]*identifier", re.IGNORECASE)
 _FORMAT: Final = re.compile(r" FORMAT (\w+|`\w+`)$")
 _IN: Final = frozenset(
     {"in", "notin", "globalin", "globalnotin", "nullin", "globalnullin", "notnullin", "globalnotnullin"}
@@ -120,6 +125,7 @@ class Guard:
         if len(sql.encode("utf-8", "replace")) > MAX_SQL:
             raise QueryRefused(f"a query has at most {MAX_SQL} bytes")
         single = self._single(sql)
+        check_names(single, parameters)
         tree = self._ask(f"EXPLAIN AST {single}", "JSONCompactEachRow", parameters)
         root = parse_tree([str(json.loads(line)[0]) for line in tree.splitlines()])
         wanted = check_root(root)
@@ -153,28 +159,61 @@ def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\0", "\\0")
 
 
+def check_names(single: str, parameters: Mapping[str, str] | None = None) -> None:
+    """Raise where a name holds an escape, as a line break does: `EXPLAIN AST` prints names raw, so it would forge lines."""
+    if "\n" in single or any("\\" in (found[1] or "") for found in _QUOTED.finditer(single)):
+        raise QueryRefused("names with line breaks, backslashes or back-quotes in them are not taken")
+    for found in _NAMED_LATER.finditer(single):
+        value = (parameters or {}).get(found[1], "")
+        if "\\" in value or not value.isprintable():
+            raise QueryRefused("a name given as a parameter must be plain")
+
+
 def parse_tree(lines: list[str]) -> Node:
     """Turn the indented lines of `EXPLAIN AST` into a tree. Raises `QueryRefused` for a line of unknown shape."""
-    root: Node | None = None
+    nodes: list[tuple[Node, int]] = []
     path: list[tuple[int, Node]] = []
     for line in lines:
-        found = _NODE.match(line)
-        if found is None:
-            raise QueryRefused("the query could not be understood")
-        indent = len(found["indent"])
-        node = Node(found["kind"], found["rest"] or "")
+        indent, node, children = read_line(line)
         while path and path[-1][0] >= indent:
             path.pop()
         if path:
             path[-1][1].children.append(node)
-        elif root is None:
-            root = node
-        else:
+        elif nodes:
             raise QueryRefused("only one statement is answered")
         path.append((indent, node))
-    if root is None:
+        nodes.append((node, children))
+    if not nodes:
         raise QueryRefused("the query is empty")
-    return root
+    if any(len(node.children) != children for node, children in nodes):
+        raise QueryRefused("the query could not be understood")
+    return nodes[0][0]
+
+
+def read_line(line: str) -> tuple[int, Node, int]:
+    """Return a line's indent, its node, and how many children the engine says it has: `KIND NAME (alias A) (children N)`.
+
+    Name and alias may hold anything. What could be read in two ways is refused; a literal's text is not looked at.
+    """
+    text = line.lstrip(" ")
+    indent = len(line) - len(text)
+    kind = text.partition(" ")[0]
+    if kind == "Literal":
+        return indent, Node(kind, ""), 0
+    text, children = _split_children(text)
+    text, alias, rest = text.partition(_ALIAS)
+    if not kind or (alias and (_ALIAS in rest or not rest.endswith(")"))):
+        raise QueryRefused("the query could not be understood")
+    return indent, Node(kind, text.partition(" ")[2]), children
+
+
+def _split_children(text: str) -> tuple[str, int]:
+    """Return a line without its `(children N)`, and N. It stands last, so nothing in a name can take its place."""
+    head, found, tail = text.rpartition(_CHILDREN)
+    digits = tail.removesuffix(")")
+    if found and digits != tail and digits.isdecimal() and len(digits) <= _MAX_DIGITS:
+        return head, int(digits)
+    return text, 0
 
 
 def check_root(root: Node) -> str:
@@ -219,6 +258,8 @@ def check_table(name: str) -> None:
 def check_function(node: Node) -> None:
     """Raise unless the function is listed; a table that stands right of IN is checked as a table."""
     name = node.rest.lower()
+    if len(name) > MAX_NAME:
+        raise QueryRefused("function name is too long")
     if not _is_listed(name) and name not in TABLE_FUNCTIONS:
         raise QueryRefused(f"function {node.rest} is not on the list")
     if name in _IN:

@@ -21,6 +21,7 @@ def add_verbs(app: click.Group) -> None:
         order.kill,
         order.pause,
         order.resume,
+        order.lift,
         sessions.ingest,
         sessions.backtest,
         bench.bench,

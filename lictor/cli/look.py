@@ -10,13 +10,15 @@ from typing import Any, Final, Literal
 import click
 from rich.console import Console
 
-from lictor import topic_io
-from lictor.demo.screen import clean, table
+from detectors.base import shown
+from lictor import signers, topic_io
+from lictor.demo.screen import table
 from lictor.demo.timeline import line_of
 from lictor.history import History
 from lictor.settings import Settings
 from lictor.status import Status, status_of
-from schemas.errors import KafkaUnavailable
+from schemas.errors import KafkaUnavailable, KeysMissing
+from schemas.seal import Keyring
 from streams.records import Record
 
 TAILED: Final = (
@@ -75,7 +77,7 @@ def _show_status(found: Status) -> None:
         )
     for name, count in sorted(found.counters.items()):
         if count:
-            click.echo(f"  {name}: {count}")
+            click.echo(f"  {shown(name)}: {count}")
 
 
 @click.command()
@@ -95,18 +97,26 @@ async def _tail(
     settings: Settings, names: Sequence[str], limit: int | None, *, from_start: bool, as_json: bool
 ) -> None:
     watched = [getattr(settings.topics, name) for name in names]
-    shown = 0
+    count, ring = 0, None if as_json else await _keyring(settings)
     begin: Literal["beginning", "end"] = "beginning" if from_start else "end"
     async with topic_io.consumer(settings.kafka, watched, settings.kafka_client, begin) as source:
         while True:
             found = await source.getmany(timeout_ms=200)
             for record in sorted((r for records in found.values() for r in records), key=lambda r: r.timestamp):
-                line = _json_line(record) if as_json else _plain_line(settings, record)
+                line = _json_line(record) if as_json else _plain_line(settings, record, ring)
                 if line:
                     click.echo(line)
-                    shown += 1
-                if limit is not None and shown >= limit:
+                    count += 1
+                if limit is not None and count >= limit:
                     return
+
+
+async def _keyring(settings: Settings) -> Keyring | None:
+    """Return the keys in force; None on a machine without keys, which can follow all the same."""
+    try:
+        return await signers.keyring(settings)
+    except KeysMissing:
+        return None
 
 
 def _json_line(record: Record) -> str:
@@ -125,15 +135,14 @@ def _json_line(record: Record) -> str:
     return json.dumps(said)
 
 
-def _plain_line(settings: Settings, record: Record) -> str:
-    line = line_of(settings.topics, record)
+def _plain_line(settings: Settings, record: Record, ring: Keyring | None) -> str:
+    line = line_of(settings.topics, record, ring)
     if line is not None:
         return f"{record.timestamp / 1000:.3f}  {line.agent_id:<20} {line.kind:<8} {line.text}"
     if record.topic in (settings.topics.steps.name, settings.topics.decisions.name):
         return ""
-    return clean(
-        f"{record.timestamp / 1000:.3f}  {record.topic} {(record.value or b'')[:200].decode('utf-8', 'replace')}"
-    )
+    text = shown((record.value or b"")[:200].decode("utf-8", "replace"), 200)
+    return f"{record.timestamp / 1000:.3f}  {record.topic} {text}"
 
 
 _AGENTS: Final = (

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from detectors.base import shown
 from lictor import __version__, topic_io
 from lictor.demo import timeline, web
 from lictor.history import History
@@ -137,8 +138,11 @@ def _follow(lictor: Stack, show: Callable[[timeline.Line], None]) -> timeline.Fo
         topic.name for topic in (topics.steps, topics.findings, topics.decisions, topics.commands, topics.receipts)
     ]
 
+    ring, keys = lictor.keys.keyring(), lictor.keys.signed_list(topics)
+    ring.load(keys.topic, keys.key, keys.headers, keys.value or b"")
+
     def hear(record: Record) -> None:
-        line = timeline.line_of(topics, record)
+        line = timeline.line_of(topics, record, ring)
         if line is not None:
             show(line)
 
@@ -197,7 +201,7 @@ def _run_agents(lictor: Stack, portal: web.Web, outcome: Outcome) -> None:
     failed = [name for name, process in running.items() if process.returncode and name != TURNED]
     if failed:
         text = (logs / f"agent-{failed[0]}.log").read_text(encoding="utf-8", errors="replace")
-        raise LictorError(f"agent {failed[0]} failed: {text.strip()[-600:]}")
+        raise LictorError(f"agent {failed[0]} failed: {shown(text.strip()[-600:], 600)}")
 
 
 def _wait_archived(lictor: Stack, outcome: Outcome) -> None:

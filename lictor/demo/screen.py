@@ -85,7 +85,7 @@ class Screen:
 
 def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """Return rows as a table for people."""
-    found = Table(*[escape(name) for name in names], header_style="bold")
+    found = Table(*[escape(clean(name)) for name in names], header_style="bold")
     for row in rows:
         found.add_row(*["" if value is None else escape(clean(str(value))) for value in row])
     return found

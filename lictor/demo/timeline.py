@@ -3,24 +3,30 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
 from detectors.base import shown
+from lictor.signers import UNCHECKED, signed_by
 from schemas.command import Command
 from schemas.decision import Decision
 from schemas.errors import BadRecord
 from schemas.finding import Finding
 from schemas.receipt import Receipt
+from schemas.seal import TYPE, Keyring, header
 from schemas.step import read_step
 from streams.records import Record
 from streams.topics import Topics
 
 
+_WIDEST: Final = 400
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the timeline. `kind` is what it shows: `step finding decision command receipt`."""
+    """One line of the timeline, fit for a terminal. `kind` is what it shows: `step finding decision command receipt`."""
 
     time_us: int
     agent_id: str
@@ -29,8 +35,16 @@ class Line:
     grave: bool = False
 
 
-def line_of(topics: Topics, record: Record) -> Line | None:
-    """Return how a record reads for people; None for what they need not see."""
+def line_of(topics: Topics, record: Record, ring: Keyring | None = None) -> Line | None:
+    """Return how a record reads for people; None for what they need not see. `ring`: the keys to check signatures by.
+
+    Everything in a record may have been written by anybody: no line leaves without having been cleaned.
+    """
+    line = _line(topics, record, ring)
+    return line and replace(line, agent_id=shown(line.agent_id), text=shown(line.text, _WIDEST))
+
+
+def _line(topics: Topics, record: Record, ring: Keyring | None) -> Line | None:
     reader = {
         topics.steps.name: _step,
         topics.findings.name: _finding,
@@ -41,12 +55,29 @@ def line_of(topics: Topics, record: Record) -> Line | None:
     if reader is None or record.value is None:
         return None
     try:
-        return reader(record.value, record.timestamp * 1000)
+        return reader(record.value, record.timestamp * 1000, _signed_by(topics, record, ring))
     except BadRecord as error:
-        return Line(record.timestamp * 1000, "?", "refused", shown(str(error)), grave=True)
+        return Line(record.timestamp * 1000, "?", "refused", str(error)[:_WIDEST], grave=True)
 
 
-def _step(value: bytes, at_us: int) -> Line | None:
+def _signed_by(topics: Topics, record: Record, ring: Keyring | None) -> str:
+    """Return who signed a record, in words; "" for steps, whose mark only `detect` can check."""
+    kinds = {
+        topics.findings.name: Finding.type,
+        topics.decisions.name: Decision.type,
+        topics.receipts.name: Receipt.type,
+        topics.commands.name: "clearance" if header(record.headers, TYPE) == b"clearance" else Command.type,
+    }
+    kind = kinds.get(record.topic)
+    return signed_by(ring, record, kind) if kind else ""
+
+
+def _unless(expected: str, by: str) -> str:
+    """Return who signed, where that is worth saying: somebody else than everybody expects."""
+    return "" if by in (expected, UNCHECKED) else f"  [{by}]"
+
+
+def _step(value: bytes, at_us: int, _by: str) -> Line | None:
     step = read_step(value)
     texts = {
         "run_started": f"run {step.run_id[:8]} starts (version {step.version}, owner {step.owner}, mode {step.mode})",
@@ -67,33 +98,45 @@ def _arguments(arguments: dict[str, object] | None) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in (arguments or {}).items())
 
 
-def _finding(value: bytes, at_us: int) -> Line:
+def _finding(value: bytes, at_us: int, by: str) -> Line:
     found = Finding.read(value)
     text = f"{found.rule_id} ({found.severity}, {found.confidence:.0%} sure): {found.reason}"
-    return Line(at_us, found.agent_id, "finding", shown(text, 300), grave=found.confidence >= 0.5)  # noqa: PLR2004
+    return Line(
+        at_us,
+        found.agent_id,
+        "finding",
+        shown(text, 300) + _unless("signed by detect", by),
+        grave=found.confidence >= 0.5,
+    )  # noqa: PLR2004
 
 
-def _decision(value: bytes, at_us: int) -> Line | None:
+def _decision(value: bytes, at_us: int, by: str) -> Line | None:
     found = Decision.read(value)
     if found.action == "observe":
         return None
-    return Line(at_us, found.agent_id, "decision", f"{found.action}, by row {found.row}: {found.because}", grave=True)
+    text = shown(f"{found.action}, by row {found.row}: {found.because}", 300) + _unless("signed by respond", by)
+    return Line(at_us, found.agent_id, "decision", text, grave=True)
 
 
-def _command(value: bytes, at_us: int) -> Line | None:
+def _command(value: bytes, at_us: int, by: str) -> Line:
+    """Who signed an order comes from its signature: respond, or the person whose key it was."""
     found = Command.read(value)
     if found.action == "clearance":
-        word = found.arguments.get("word", "")
+        word = shown(str(found.arguments.get("word", ""))) + _unless("signed by detect", by)
         return Line(at_us, found.target.agent_id, "command", f"clearance for step {found.target.step_id[:8]}: {word}")
-    text = f"{found.action} run {found.target.run_id[:8]}, epoch {found.epoch}, signed by respond"
-    return Line(at_us, found.target.agent_id, "command", text, grave=True)
+    run = f" run {found.target.run_id[:8]}" if found.target.run_id else ""
+    epoch = f", epoch {found.epoch}" if found.epoch else ""
+    return Line(at_us, found.target.agent_id, "command", f"{found.action}{run}{epoch}, {by}", grave=True)
 
 
-def _receipt(value: bytes, at_us: int) -> Line:
+def _receipt(value: bytes, at_us: int, by: str) -> Line:
+    """An agent's receipt is its own word; any other layer's is worth what its signature is."""
     found = Receipt.read(value)
     since = f", {found.since_step_us / 1000:.1f} ms after the bad step" if found.since_step_us is not None else ""
     exit_status = f", exit status {found.exit_status}" if found.exit_status is not None else ""
-    return Line(at_us, found.agent_id, "receipt", f"{found.layer}: {found.status}{since}{exit_status}", grave=True)
+    word = "the agent's own word" if found.layer == "sdk" else by
+    text = f"{found.layer}: {found.status}{since}{exit_status}, {word}"
+    return Line(at_us, found.agent_id, "receipt", text, grave=True)
 
 
 class Follow(threading.Thread):

@@ -94,8 +94,7 @@ class Control:
     def _check(self, record: Heard, kind: str) -> Key:
         if self._keyring is None:
             raise Refused("no_root_key")
-        now_us = int(time.time() * 1e6)
-        return self._keyring.check(record.topic, record.key, kind, record.headers, record.value, now_us)
+        return self._keyring.check(record.topic, record.key, kind, record.headers, record.value, record.time_us)
 
     def _take_policy(self, record: Heard) -> None:
         if record.key == KEY_LIST:
@@ -143,7 +142,7 @@ class Control:
             raise Refused("unsigned")
         signer = self._check(record, kind)
         command = read_command(record.value)
-        self._must_hold(command, kind, signer)
+        self._must_hold(command, kind, signer, record.time_us)
         if kind == "clearance":
             waiting = self._waiting.get(command.target.step_id)
             if waiting is not None:
@@ -151,17 +150,19 @@ class Control:
             return
         if command.command_id in self._commands:
             raise Refused("replayed")
-        if command.epoch < self.epoch:
-            raise Refused("old_epoch")
+        if signer.role == "respond":  # a person's key must not be able to make the agent deaf to `respond`
+            if command.epoch < self.epoch:
+                raise Refused("old_epoch")
+            self.epoch = command.epoch
         _remember(self._commands, command.command_id)
-        self.epoch = command.epoch
         target = command.target
         self._obey(command.action, target.run_id, command.command_id, command.reason, target.step_id)
 
-    def _must_hold(self, command: Command, kind: str, signer: Key) -> None:
+    def _must_hold(self, command: Command, kind: str, signer: Key, append_us: int) -> None:
+        """Raise `Refused` for what is not for us, not for this signer to say, or too old by Kafka's own clock."""
         if command.target.agent_id != self.agent_id:
             raise Refused("other_agent")
-        if command.expires_us < int(time.time() * 1e6):
+        if command.expires_us < append_us:
             raise Refused("expired")
         if (kind == "clearance") != (command.action == "clearance"):
             raise Refused("wrong_role")

@@ -12,7 +12,8 @@ from typing import Any, Final
 from lictor_agent import globs, traits
 from lictor_agent.policy import Budgets, Grant, Policy, Test
 
-STRICTNESS: Final = ("allow", "narrow", "clear", "ask", "deny")
+STRICTNESS: Final = ("allow", "clear", "ask", "deny")
+"""What is known here. A grant that says anything else, `narrow` among it, refuses: nobody rewrites arguments yet."""
 _RANK: Final = {effect: rank for rank, effect in enumerate(STRICTNESS)}
 _MISSING: Final = object()
 _REMEMBERED: Final = 4096
@@ -97,11 +98,21 @@ def verdict_in(mode: str, answer: Answer) -> str:
 def _judge_layer(layer: str, grants: list[Grant], call: Call, *, closed: bool) -> Answer | None:
     best: Grant | None = None
     for grant in grants:
-        if (best is None or _RANK[grant.effect] > _RANK[best.effect]) and conditions_hold(grant, call.values):
+        if (best is None or _rank(grant) > _rank(best)) and conditions_hold(grant, call.values):
             best = grant
     if best is not None:
-        return Answer(best.effect, best.id, "grant", best.reason or f"grant {best.id} says {best.effect}")
+        return _said_by(best)
     return Answer("deny", "", "no_grant", f"no grant of layer {layer} allows {call.name!r}") if closed else None
+
+
+def _rank(grant: Grant) -> int:
+    return _RANK.get(grant.effect, _RANK["deny"])
+
+
+def _said_by(grant: Grant) -> Answer:
+    if grant.effect not in _RANK:
+        return Answer("deny", grant.id, "grant", f"grant {grant.id} says {grant.effect}, which is not available yet")
+    return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
 
 
 def conditions_hold(grant: Grant, values: dict[str, Any]) -> bool:

@@ -195,7 +195,7 @@ class Run:
     def _waits(self, call: Call, judged: Judged, record: Outgoing) -> Sequence[Wait]:
         if judged.verdict == "hold":
             return (self._clearance(call),)
-        if judged.verdict in ("allow", "narrow") and not EFFECTS.isdisjoint(judged.traits):
+        if judged.verdict == "allow" and not EFFECTS.isdisjoint(judged.traits):
             return (self._write_ahead(record),)
         return ()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from detectors.grants import reads_of
-from detectors.policy_view import STRICTNESS, PolicyView
+from detectors.policy_view import PolicyView
 from detectors.runaway import Runaway
 from detectors.traits import traits_of, words_of
 from lictor.gate_replay import gated
@@ -111,7 +111,7 @@ def grants() -> SearchStrategy[Grant]:
     return st.builds(
         lambda name, effect, kind, globs, when: Grant(id=name, effect=effect, when=when, **{kind: tuple(globs)}),
         st.sampled_from("abc"),
-        st.sampled_from(STRICTNESS),
+        st.sampled_from(get_args(Effect)),
         about,
         st.lists(GLOBS, min_size=1, max_size=2),
         st.dictionaries(PATHS, TESTS, max_size=2),

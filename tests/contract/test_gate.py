@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lictor_agent.gate import Answer, Call, Compiled, Spent, over_budget, verdict_in
-from lictor_agent.policy import Budgets, read_policy
+from lictor_agent.policy import Budgets, Grant, Layer, Policy, read_policy
 from tests.unit.builders import a_grant, a_policy
 
 BOUNDS: list[tuple[str, Any, Any, list[str]]] = [
@@ -62,7 +62,6 @@ VERDICTS = [
     ("enforce", "deny", "no_grant", "deny"),
     ("enforce", "ask", "grant", "ask"),
     ("enforce", "clear", "grant", "hold"),
-    ("enforce", "narrow", "grant", "narrow"),
     ("enforce", "allow", "grant", "allow"),
 ]
 
@@ -83,3 +82,14 @@ def test_names_from_the_agent_do_not_fill_the_gates_memory() -> None:
     assert len(compiled._traits) <= 4096
     assert compiled.judge(Call("tools", "tool_1", {})).effect == "allow"
     assert compiled.judge(Call("tools", "tool_2", {})).effect == "deny"
+
+
+@pytest.mark.parametrize("effect", ["narrow", "hold_for_a_moment", ""])
+def test_a_grant_that_says_what_this_gate_cannot_do_refuses(effect: str) -> None:
+    """A call that a newer policy wants capped would go ahead in full, or end the agent with an error that is not its own."""
+    grants = [Grant(id="all", effect="allow", tools=("*",)), Grant(id="cap", effect=effect, tools=("search",))]
+    compiled = Compiled(Policy(agent_id="bot", version=1, layers=(Layer(name="org", grants=tuple(grants)),)))
+    answer = compiled.judge(Call("tools", "search", {}))
+    assert (answer.effect, answer.grant, verdict_in("enforce", answer)) == ("deny", "cap", "deny")
+    assert answer.reason == f"grant cap says {effect}, which is not available yet"
+    assert compiled.judge(Call("tools", "other", {})).effect == "allow"

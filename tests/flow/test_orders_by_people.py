@@ -6,24 +6,30 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from schemas.command import Command
 from schemas.containment import Containment
 from schemas.receipt import Receipt
+from streams.records import Output, signed
 from tests.flow.test_stop import supervised
 from tests.flow.world import ENFORCING, World
 
 IDLE = Path(__file__).with_name("agents.py")
 
 
-def verb(world: World, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a `lictor` verb against a world."""
-    env = {
+def environment(world: World) -> dict[str, str]:
+    """Return what a verb needs to find a world."""
+    return {
         "PATH": "/usr/bin:/bin",
         "LICTOR_HOME": str(world.settings.home),
         "LICTOR_KAFKA": world.settings.kafka,
         "LICTOR_NAMESPACE": world.settings.namespace,
     }
+
+
+def verb(world: World, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a `lictor` verb against a world."""
     command = [sys.executable, "-m", "lictor", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=environment(world), capture_output=True, text=True, check=False, timeout=60)
 
 
 def live_run(world: World) -> str:
@@ -72,6 +78,56 @@ def test_a_paused_run_waits_and_goes_on_when_it_is_resumed(make_world: Callable[
         agent.communicate(timeout=30)
     statuses = [(r.layer, r.status) for r in world.messages(world.topics.receipts, Receipt)]
     assert ("supervisor", "effective") in statuses
+
+
+def test_a_receipt_that_nobody_may_sign_is_no_proof(make_world: Callable[..., World], tmp_path: Path) -> None:
+    """Whoever can write to Kafka could have a person believe that a process is gone while it goes on."""
+    world = make_world(ENFORCING)
+    with supervised(world, "stubborn", tmp_path / "tool.log") as agent:
+        run_id = live_run(world)
+        with subprocess.Popen(
+            [sys.executable, "-m", "lictor", *f"kill bot --run {run_id} --reason x --wait 20 --json".split()],
+            env=environment(world),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as killing:
+            (given,) = world.await_messages(world.topics.commands, Command, lambda found: len(found) >= 1)
+            forged = Receipt(
+                receipt_id="f" * 32,
+                command_id=given.command_id,
+                agent_id="bot",
+                run_id=run_id,
+                layer="supervisor",
+                status="effective",
+                exit_status=0,
+                time_us=1,
+            )
+            world.publish(Output(world.topics.receipts.name, "bot", forged.value(), [("lictor-type", b"receipt")]))
+            told = json.loads(killing.communicate(timeout=60)[0])["runs"][0]
+        agent.communicate(timeout=30)
+    by_signed = {receipt["signed"] for receipt in told["receipts"] if receipt["layer"] == "supervisor"}
+    assert True in by_signed, "it waited for the true one"
+    assert told["proof"] == "proven: the process was reaped"
+
+
+def test_what_stands_against_an_agent_is_lifted_by_a_person(make_world: Callable[..., World]) -> None:
+    """An agent that was shut out by mistake would stay shut out for good."""
+    world = make_world(ENFORCING)
+    orders = [
+        {"command_id": letter * 32, "action": action, "since_us": 1, "run_id": run_id, "reason": "r"}
+        for letter, action, run_id in (("a", "quarantine", ""), ("b", "deny", ""), ("c", "stop", "r1"))
+    ]
+    standing = Containment.model_validate({"agent_id": "bot", "epoch": 7, "orders": orders, "time_us": 1})
+    world.publish(signed(world.topics.containment, "bot", standing, world.keys.signer("respond")))
+    with world.running("respond"):
+        named = verb(world, "lift", "bot", "--command", "a" * 32, "--reason", "a mistake", "--wait", "20", "--json")
+        assert named.returncode == 0, named.stderr
+        assert [order["action"] for order in json.loads(named.stdout)["lifted"]] == ["quarantine"]
+        rest = json.loads(verb(world, "lift", "bot", "--reason", "all of it", "--wait", "20", "--json").stdout)
+        assert [order["action"] for order in rest["lifted"]] == ["deny"]
+        assert [order["action"] for order in rest["standing"]] == ["stop"]
+        nothing = verb(world, "lift", "bot", "--reason", "once more")
+        assert nothing.stdout.splitlines()[0] == "lifted 0 orders against bot; 1 stand"
 
 
 def test_an_order_without_a_reason_or_for_nobody_is_refused_in_one_line(make_world: Callable[..., World]) -> None:

@@ -10,12 +10,15 @@ import pytest
 import yaml
 
 from lictor.cli import add_verbs
+from lictor.cli.app import app
 from lictor.cli.run import READ_BY
 from lictor.keys import Keys
 from lictor.settings import Settings
 from lictor.workers import ROLES
 from schemas.errors import KeysMissing
 from streams.topics import Topics
+
+add_verbs(app)
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -57,8 +60,6 @@ def command_lines() -> Iterator[tuple[str, list[str]]]:
 
 def parse(words: list[str]) -> list[str]:
     """Return the verbs that a command line names, all its options parsed, nothing run."""
-    app = click.Group("lictor")
-    add_verbs(app)
     command: click.Command = app
     context = app.make_context("lictor", list(words))
     verbs = []

@@ -48,6 +48,13 @@ def test_the_strictest_grant_that_fits_decides(strict: Effect) -> None:
         assert answer((a_grant(strict), a_grant(other))).effect == strict
 
 
+def test_a_grant_that_narrows_refuses_as_long_as_nobody_rewrites_arguments() -> None:
+    """A call that the policy wanted capped would be judged as allowed in full."""
+    found = answer((a_grant("narrow", name="cap", narrow={"limit": 10}, reason="ten at a time"), a_grant("allow")))
+    assert found == Answer("deny", "cap", "grant", "grant cap says narrow, which is not available yet")
+    assert answer((a_grant("narrow", "web.*"),)).rule == "no_grant"
+
+
 @examples(100)
 @given(st.lists(st.lists(st.sampled_from(STRICTNESS), max_size=3), max_size=4), st.sampled_from(STRICTNESS))
 def test_another_layer_only_narrows(layers: list[list[Effect]], more: Effect) -> None:
@@ -102,7 +109,8 @@ def test_where_a_grant_allows_every_member_of_a_list_must_pass(
 def test_where_a_grant_is_wary_one_member_of_a_list_is_enough(strict: Effect) -> None:
     """A forbidden recipient could hide among permitted ones."""
     when = {"arguments.to": {"glob": ["*@evil.example"]}}
-    assert effect(when, {"to": ["a@ours.example", "x@evil.example"]}, of=strict) == strict
+    done = "deny" if strict == "narrow" else strict
+    assert effect(when, {"to": ["a@ours.example", "x@evil.example"]}, of=strict) == done
     assert effect(when, {"to": ["a@ours.example"]}, of=strict) == "allow"
 
 

@@ -12,11 +12,14 @@ import pytest
 
 import lictor_agent
 from lictor.cli import add_verbs
+from lictor.cli.app import app
 from lictor.policy_file import load_policies
 from lictor.settings import Settings
 from lictor_agent import cli as agent_cli
 from lictor_agent.settings import AgentSettings
 from storage.guard import Guard
+
+add_verbs(app)
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted(
@@ -66,8 +69,6 @@ def _words(part: str) -> list[str]:
 
 def parse(words: list[str]) -> None:
     """Parse a command line of `lictor` without running it. Raises `UsageError` for what does not exist."""
-    app = click.Group("lictor")
-    add_verbs(app)
     command: click.Command = app
     context = app.make_context("lictor", list(words))
     while isinstance(command, click.Group):

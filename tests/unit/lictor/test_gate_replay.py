@@ -76,7 +76,7 @@ def test_the_replayed_gate_says_what_the_live_gate_says(mode: AgentMode, reads: 
 def test_every_verdict_is_replayed() -> None:
     """A kind of answer would be missing from every figure."""
     verdicts = {gate.verdict for call in CALLS if (gate := gated(call, PolicyView(policy("enforce"))).gate) is not None}
-    assert verdicts == {"allow", "deny", "ask", "hold", "narrow"}
+    assert verdicts == {"allow", "deny", "ask", "hold"}
 
 
 @pytest.mark.parametrize("kind", ["message", "tool_result", "run_started", "run_ended", "heartbeat", "memory_read"])

@@ -136,6 +136,14 @@ def lists(levels: int) -> str:
     return "\n".join(["a0: &a0 [x]", *lines])
 
 
+@pytest.mark.parametrize("where", ["org", "teams: {ops", "agents: {bot"])
+def test_a_grant_that_narrows_is_refused_with_what_to_write_instead(tmp_path: Path, where: str) -> None:
+    """A bound that nobody keeps would look as if it were in force."""
+    grants = "{grants: [{id: cap, effect: narrow, tools: [search], narrow: {limit: 10}}]}"
+    told = refusal(tmp_path, f"{HEAD}{where}: {grants}{'}' * where.count('{')}")
+    assert "grant 'cap': narrow is not available yet; use ask or deny" in told
+
+
 BOMBS = {
     "unknown keys": HEAD + lists(30),
     "values that are kept as they are": (

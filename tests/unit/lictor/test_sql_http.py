@@ -17,7 +17,9 @@ from schemas.errors import BadInput, StoreUnavailable
 from storage.guard import MAX_SQL
 from storage.store import Store
 from storage.tables import rows_of
-from tests.unit.storage._rows import AGENT, origin, stored_steps
+from tests.unit.storage._rows import origin, stored_steps
+
+AGENT = "http-agent"
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +232,7 @@ def test_a_driver_shows_the_reason_of_a_refusal(endpoint: SqlEndpoint) -> None:
 def test_the_list_of_agents_can_be_asked_through_the_guard(endpoint: SqlEndpoint, store: Store) -> None:
     """`lictor agents` would be refused by Lictor's own endpoint."""
     places = [origin("steps", offset, namespace="sql-http") for offset in range(3)]
-    store.insert("steps", rows_of("steps", zip(places, stored_steps(), strict=True))[0], "sql-http")
+    store.insert("steps", rows_of("steps", zip(places, stored_steps(AGENT), strict=True))[0], "sql-http")
     with History(endpoint.address) as history:
         names, rows = history.rows(_AGENTS)
     agents = {row[0]: dict(zip(names, row, strict=True)) for row in rows}

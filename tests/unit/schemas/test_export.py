@@ -27,7 +27,8 @@ def test_the_committed_schemas_are_those_of_the_code() -> None:
 
 def test_every_message_is_exported() -> None:
     """A new message would be published and nobody told how to read it."""
-    assert set(export.MESSAGES) == every_message()
+    ours = {message for message in every_message() if message.__module__.startswith("schemas.")}
+    assert set(export.MESSAGES) == ours
     assert set(export.schemas()) == {message.type for message in export.MESSAGES} | {"step"}
 
 

@@ -1,5 +1,6 @@
 """What an agent believes and obeys: signed by who may, for itself, once, in time; everything else is counted."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,35 @@ def test_a_key_out_of_force_orders_nothing(changed: dict[str, Any]) -> None:
     ear.tell(ear.world.key_record(ear.world.keys(2, respond=changed)))
     ear.tell(ear.lab.order("stop", "run-1"))
     assert ear.run.told == []
+
+
+def test_a_persons_order_cannot_make_the_agent_deaf() -> None:
+    """Whoever may pause an agent could switch Lictor off for it, with one order of an enormous epoch."""
+    ear = Ear()
+    ear.tell(ear.lab.stands(5))
+    ear.tell(ear.lab.order("pause", "run-1", role="person", number=1 << 60))
+    ear.tell(ear.lab.order("stop", "run-1", number=6))
+    assert [action for action, _ in ear.run.told] == ["pause", "stop"]
+
+
+def test_a_persons_order_counts_whatever_the_epoch_and_its_copy_does_not() -> None:
+    """A kill would be refused because `respond` had raised the epoch meanwhile; a recorded one would work again."""
+    ear = Ear()
+    ear.tell(ear.lab.stands(5))
+    kill = ear.lab.order("stop", "run-1", role="person", epoch=0)
+    ear.tell(kill)
+    assert ear.tell(kill)["refused_replayed"] == 1
+    assert ear.run.told == [("stop", "c-1")]
+
+
+def test_an_order_is_too_old_by_kafkas_clock_and_not_by_the_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent whose clock is ten minutes fast could not be stopped."""
+    ear = Ear()
+    order = ear.lab.order("stop", "run-1")
+    ahead = time.time() + 600
+    monkeypatch.setattr("lictor_agent.control.time.time", lambda: ahead)
+    ear.tell(order)
+    assert ear.run.told == [("stop", "c-1")]
 
 
 def test_an_order_of_an_old_epoch_is_counted_and_not_obeyed() -> None:

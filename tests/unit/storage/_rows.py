@@ -17,18 +17,20 @@ def origin(table: str, offset: int, *, namespace: str = "guard", key: str = TRAC
     return Origin(f"{namespace}.{table}", 0, offset, APPENDED_MS + offset, key, ())
 
 
-def stored_steps() -> list[bytes]:
-    """Return a message and two calls."""
+def stored_steps(agent_id: str = AGENT) -> list[bytes]:
+    """Return a message and two calls. The store is shared: each module of tests has an agent of its own."""
     return [
-        _step(1, "message", text="Send the reminder", origin="user"),
-        _step(2, "tool_call", tool="mail.send", arguments={"to": "bob@example.org"}, gate=Gate("allow", "mail")),
-        _step(3, "tool_call", tool="mail.send", arguments={"to": "eve@example.net"}, gate=Gate("deny")),
+        _step(agent_id, 1, "message", text="Send the reminder", origin="user"),
+        _step(
+            agent_id, 2, "tool_call", tool="mail.send", arguments={"to": "bob@example.org"}, gate=Gate("allow", "mail")
+        ),
+        _step(agent_id, 3, "tool_call", tool="mail.send", arguments={"to": "eve@example.net"}, gate=Gate("deny")),
     ]
 
 
-def _step(seq: int, kind: str, **fields: object) -> bytes:
-    step_id = ids.step_id(AGENT, "run-1", TRACE, seq)
-    place = {"v": 1, "step_id": step_id, "agent_id": AGENT, "run_id": "run-1", "trace_id": TRACE, "seq": seq}
+def _step(agent_id: str, seq: int, kind: str, **fields: object) -> bytes:
+    step_id = ids.step_id(agent_id, "run-1", TRACE, seq)
+    place = {"v": 1, "step_id": step_id, "agent_id": agent_id, "run_id": "run-1", "trace_id": TRACE, "seq": seq}
     return encode_step(Step(**place, kind=kind, time_us=APPENDED_MS * 1000, **fields))  # type: ignore[arg-type]
 
 

@@ -7,13 +7,15 @@ import pytest
 from schemas.errors import StoreRefused, StoreUnavailable
 from storage.store import MIGRATIONS, Store, is_about_data, shown_dsn, statements, wait_until_open
 from storage.tables import ROWERS, rows_of
-from tests.unit.storage._rows import AGENT, origin, stored_steps
+from tests.unit.storage._rows import origin, stored_steps
+
+AGENT = "store-agent"
 
 
 def step_rows(namespace: str, first_offset: int = 0) -> list[bytes]:
     """Return the rows of three steps, as archived from a topic of its own."""
     places = [origin("steps", first_offset + i, namespace=namespace) for i in range(3)]
-    return rows_of("steps", zip(places, stored_steps(), strict=True))[0]
+    return rows_of("steps", zip(places, stored_steps(AGENT), strict=True))[0]
 
 
 def count(store: Store, namespace: str) -> int:
