@@ -6,7 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 RUN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help sync demo up test soak lint bench format schemas clean
+.PHONY: help sync demo up test soak lint bench format schemas reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
@@ -45,6 +45,9 @@ format: sync ## Format the code
 
 schemas: sync ## Export the JSON Schemas of all messages
 	@$(RUN)/python -m schemas.export
+
+reference: sync ## Write the reference pages in docs/reference/ from the code
+	@$(RUN)/python -m lictor.reference
 
 clean: ## Remove what can be made again
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -41,7 +41,11 @@ def main() -> None:
     )
     steps = app.topic(settings.topics.steps.name, value_type=bytes, value_serializer="raw", key_serializer="raw")
     findings = app.topic(settings.topics.findings.name, value_type=bytes, value_serializer="raw", key_serializer="raw")
-    traces = app.Table("traces", partitions=settings.partitions, key_type=bytes, value_type=bytes) if where["table"] else None
+    traces = (
+        app.Table("traces", partitions=settings.partitions, key_type=bytes, value_type=bytes)
+        if where["table"]
+        else None
+    )
     state: dict[str, Any] = {"seen": 0, "began": 0.0}
 
     @app.agent(steps)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.report import percentiles
+from benchmarks.response_agent import CALL_EVERY
 from lictor.demo.run import agent_environment
 from lictor.policy_file import load_policies
 from lictor.settings import Settings
@@ -54,7 +55,7 @@ def run(*, stops: int = STOPS, **_: Any) -> dict[str, Any]:
         "step_to_process_end_ms": percentiles([entry["reaped_ms"] for entry in reaped]),
         "processes": len(reaped),
         "slipped_calls_per_stop": round(sum(entry["slipped"] for entry in many["stops"]) / max(1, len(raised)), 2),
-        "next_call_every_ms": 1,
+        "next_call_every_ms": CALL_EVERY,
     }
 
 

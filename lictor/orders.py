@@ -4,19 +4,19 @@ import contextlib
 import getpass
 import os
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 from lictor import topic_io
-from lictor.keys import Keys
 from lictor.settings import Settings
+from lictor.signers import is_signed, keyring, keyring_if_any
 from responders.casebook import COMMAND_LIFE_US
+from responders.supervisor import Supervisor
 from schemas import ids
 from schemas.command import Command, CommandAction, Target
 from schemas.containment import Containment, Order
-from schemas.errors import BadRecord, BadSeal
-from schemas.keys import KEY_LIST
-from schemas.message import Message
+from schemas.errors import BadInput, BadRecord
 from schemas.receipt import Receipt
 from schemas.seal import Keyring, Signer
 from schemas.verdict import Verdict
@@ -33,8 +33,11 @@ async def give(
     person: str,
     wait_s: float,
 ) -> list[dict[str, Any]]:
-    """Publish a command for each run and, beside it, the word to `respond`; return what the layers answered."""
-    topics, ring = settings.topics, await _keyring(settings)
+    """Publish a command for each run and, beside it, the word to `respond`; return what the layers answered.
+
+    The order goes out first: that there are no keys here to check the answers with must not keep it back.
+    """
+    topics = settings.topics
     told: dict[str, dict[str, Any]] = {}
     outputs = []
     for run_id in runs:
@@ -44,6 +47,7 @@ async def give(
         told[command.command_id] = {"run_id": run_id, "command_id": command.command_id, "receipts": [], "proof": ""}
     async with topic_io.consumer(settings.kafka, [topics.receipts], settings.kafka_client, "end") as source:
         await topic_io.publish(settings.kafka, outputs, settings.kafka_client)
+        ring = await keyring_if_any(settings)
         async with contextlib.aclosing(_until(source, wait_s)) as records:
             async for record in records:
                 _note(told, record, ring)
@@ -54,51 +58,73 @@ async def give(
     return list(told.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """What became of a lifting."""
+
+    gone: tuple[Order, ...]
+    left: tuple[Order, ...]
+    """What stands against the agent now."""
+    unanswered: bool
+    """`respond` has not confirmed it: it is down, or the person has not the right."""
+
+
 async def lift(
     settings: Settings, signer: Signer, agent_id: str, command_id: str, reason: str, person: str, wait_s: float
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Ask `respond` to lift orders; return those that are gone, and those that stand, once it has answered."""
-    topics, ring = settings.topics, await _keyring(settings)
-    known = await topic_io.read_all(settings.kafka, [topics.containment], settings.kafka_client)
-    before = _last([found for record in known if (found := _standing(record, agent_id, ring)) is not None])
-    word = Verdict(
-        verdict_id=ids.named("lictor.verdict", "lift", agent_id, command_id, str(time.time_ns())),
+) -> Lifted:
+    """Ask `respond` to lift the order named, or all that stand but stops; wait until it has. Raises `BadInput`.
+
+    Each order is named in a word of its own: a copy of that word, published again later, lifts nothing that came since.
+    """
+    topics, ring = settings.topics, await keyring(settings)
+    records = await topic_io.read_all(settings.kafka, [topics.containment], settings.kafka_client)
+    known = [found for record in records if (found := _standing(record, agent_id, ring)) is not None]
+    before = max(known, key=lambda one: one.epoch, default=Containment(agent_id=agent_id, epoch=0, time_us=0))
+    meant = _meant(before, command_id)
+    words = [_lift_word(agent_id, order.command_id, reason, person) for order in meant]
+    after, pending = before, {order.command_id for order in meant}
+    async with topic_io.consumer(settings.kafka, [topics.containment], settings.kafka_client, "end") as source:
+        outputs = [signed(topics.verdicts, agent_id, word, signer) for word in words]
+        await topic_io.publish(settings.kafka, outputs, settings.kafka_client)
+        async with contextlib.aclosing(_until(source, wait_s if pending else 0.0)) as answers:
+            async for record in answers:
+                found = _standing(record, agent_id, ring)
+                after = found if found is not None and found.epoch > after.epoch else after
+                if not pending & {order.command_id for order in after.orders}:
+                    break
+    left = {order.command_id for order in after.orders}
+    gone = tuple(order for order in before.orders if order.command_id not in left)
+    return Lifted(gone, after.orders, unanswered=bool(pending & left))
+
+
+def _meant(found: Containment, command_id: str) -> list[Order]:
+    """Return the orders to lift. A stop is none: its run has ended, and another run is another run."""
+    meant = [order for order in found.orders if order.action != "stop" and command_id in ("", order.command_id)]
+    if command_id and not meant:
+        raise BadInput(
+            f"no order {command_id} stands against {found.agent_id} that can be lifted; a stop cannot, and needs not"
+        )
+    return meant
+
+
+def _lift_word(agent_id: str, command_id: str, reason: str, person: str) -> Verdict:
+    now_us = time.time_ns() // 1000
+    return Verdict(
+        verdict_id=ids.named("lictor.verdict", "lift", agent_id, command_id, str(now_us)),
         kind="lift",
         agent_id=agent_id,
         command_id=command_id,
         reason=reason,
         person=person,
-        time_us=time.time_ns() // 1000,
+        time_us=now_us,
     )
-    after = before
-    async with topic_io.consumer(settings.kafka, [topics.containment], settings.kafka_client, "end") as source:
-        await topic_io.publish(settings.kafka, [signed(topics.verdicts, agent_id, word, signer)], settings.kafka_client)
-        async with contextlib.aclosing(
-            _until(source, wait_s if _can_be_lifted(before, command_id) else 0.0)
-        ) as records:
-            async for record in records:
-                after = _standing(record, agent_id, ring) or after
-                if after.epoch > before.epoch:
-                    break
-    left = {order.command_id for order in after.orders}
-    return _said(order for order in before.orders if order.command_id not in left), _said(after.orders)
-
-
-def _can_be_lifted(found: Containment, command_id: str) -> bool:
-    return any(order.command_id == command_id if command_id else order.action != "stop" for order in found.orders)
-
-
-def _said(orders: Iterable[Order]) -> list[dict[str, Any]]:
-    return [order.model_dump(include={"command_id", "action", "run_id", "reason"}) for order in orders]
-
-
-def _last(found: list[Containment]) -> Containment:
-    return max(found, key=lambda one: one.epoch, default=Containment(agent_id="", epoch=0, time_us=0))
 
 
 def _standing(record: Record, agent_id: str, ring: Keyring) -> Containment | None:
     """Return the containment a record holds, if it is this agent's and `respond` signed it."""
-    if record.key != agent_id.encode() or record.value is None or not _is_signed(record, Containment, ring):
+    if record.key != agent_id.encode() or record.value is None:
+        return None
+    if not is_signed(ring, record, Containment.type, "respond"):
         return None
     try:
         return Containment.read(record.value)
@@ -113,25 +139,6 @@ async def _until(source: Any, wait_s: float) -> AsyncGenerator[Record, None]:
         for records in (await source.getmany(timeout_ms=100)).values():
             for record in records:
                 yield record
-
-
-async def _keyring(settings: Settings) -> Keyring:
-    """Return the keys in force, from the list that the root key signed and Kafka holds."""
-    ring = Keys(settings.keys_folder).keyring()
-    for record in await topic_io.read_all(settings.kafka, [settings.topics.policies], settings.kafka_client):
-        if record.key == KEY_LIST.encode() and record.value is not None:
-            with contextlib.suppress(BadSeal, BadRecord):
-                ring.load(record.topic, KEY_LIST, record.headers, record.value)
-    return ring
-
-
-def _is_signed(record: Record, kind: type[Message], ring: Keyring) -> bool:
-    key = (record.key or b"").decode("utf-8", "replace")
-    try:
-        ring.check(record.topic, key, kind.type, record.headers, record.value or b"", record.timestamp * 1000)
-    except BadSeal:
-        return False
-    return True
 
 
 def _command(action: CommandAction, agent_id: str, run_id: str, reason: str, person: str) -> Command:
@@ -164,35 +171,35 @@ def _verdict(action: CommandAction, command: Command, person: str, reason: str) 
     )
 
 
-def _note(told: dict[str, dict[str, Any]], record: Record, ring: Keyring) -> None:
+def _note(told: dict[str, dict[str, Any]], record: Record, ring: Keyring | None) -> None:
+    """Keep a receipt of one of these orders, with what it is worth: `agent`, `supervisor`, or `nobody` where unsigned."""
     try:
         receipt = Receipt.read(record.value)
     except BadRecord:
         return
     entry = told.get(receipt.command_id)
-    if entry is not None and receipt.agent_id.encode() == record.key and receipt.run_id == entry["run_id"]:
-        said = receipt.model_dump(include={"layer", "status", "reason", "exit_status", "time_us"})
-        entry["receipts"].append({**said, "signed": _is_signed(record, Receipt, ring)})
-
-
-def _effective(entry: dict[str, Any]) -> set[str]:
-    """Return the layers that say the order took effect: the supervisor's word counts only signed."""
-    return {
-        receipt["layer"]
-        for receipt in entry["receipts"]
-        if receipt["status"] == "effective" and (receipt["signed"] or receipt["layer"] == "sdk")
-    }
+    if entry is None or receipt.agent_id.encode() != record.key or receipt.run_id != entry["run_id"]:
+        return
+    word = "agent" if receipt.layer == "sdk" else "nobody"
+    if receipt.layer == "supervisor" and is_signed(ring, record, Receipt.type, "supervisor"):
+        word = "supervisor"
+    said = receipt.model_dump(include={"layer", "status", "reason", "exit_status", "time_us"})
+    proves = word == "supervisor" and Supervisor().proof(receipt) == "proven"
+    entry["receipts"].append({**said, "word_of": word, "proves": proves})
 
 
 def _is_proven(entry: dict[str, Any], action: str) -> bool:
-    """Tell whether there is nothing more to wait for: for a stop, the supervisor's word; else the SDK's."""
-    return ("supervisor" if action == "stop" else "sdk") in _effective(entry)
+    """Tell whether there is nothing more to wait for: for a stop, the supervisor's proof; else the agent's word."""
+    return any(receipt["proves"] for receipt in entry["receipts"]) if action == "stop" else _is_claimed(entry)
+
+
+def _is_claimed(entry: dict[str, Any]) -> bool:
+    return any(found["word_of"] == "agent" and found["status"] == "effective" for found in entry["receipts"])
 
 
 def _proof(entry: dict[str, Any]) -> str:
-    effective = _effective(entry)
-    if "supervisor" in effective:
+    if any(receipt["proves"] for receipt in entry["receipts"]):
         return "proven: the process was reaped"
-    if "sdk" in effective:
+    if _is_claimed(entry):
         return "claimed: the agent says so itself; nothing outside its process has confirmed it"
     return "none yet: nobody has said that the order took effect"

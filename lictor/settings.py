@@ -11,7 +11,7 @@ from schemas.errors import BadSettings
 from streams.topics import DEFAULT_NAMESPACE, Topics
 
 # Names that the SDK, the supervisor and the examples read; they may stand in the same environment.
-_OTHERS: Final = frozenset(
+OTHERS: Final = frozenset(
     {
         "LICTOR_AGENT_KEY",
         "LICTOR_MODE",
@@ -27,6 +27,24 @@ _KAFKA_CLIENT: Final = {
     "LICTOR_KAFKA_SASL_USERNAME": "sasl_plain_username",
     "LICTOR_KAFKA_SASL_PASSWORD": "sasl_plain_password",
 }
+MEANINGS: Final[Mapping[str, str]] = {
+    "LICTOR_HOME": "Data folder: keys, and of the embedded parts Kafka's log and the history. "
+    "Default: `$XDG_DATA_HOME/lictor`, else `~/.local/share/lictor`.",
+    "LICTOR_KAFKA": "Bootstrap address, `host:port`. Default: the embedded Kafka of `lictor up`.",
+    "LICTOR_CLICKHOUSE": "`clickhouse://user:password@host:port/` of a server. Default: the embedded ClickHouse.",
+    "LICTOR_NAMESPACE": "What the names of all topics begin with. Default: `lictor`.",
+    "LICTOR_PARTITIONS": "Partitions of new topics, 1 to 1024; cannot be changed later. Default: 4.",
+    "LICTOR_DETECT_WORKERS": "How many `detect` workers `lictor up` runs, 1 to 64. Default: 1.",
+    "LICTOR_POLICY": "Policy file. Default: the one that came with Lictor.",
+    "LICTOR_KEYS": "Folder of the keys. Default: `keys` in `LICTOR_HOME`.",
+    "LICTOR_SQL_PORT": "Port of the embedded SQL endpoint, on loopback. Default: 0, a free one.",
+    "LICTOR_KAFKA_SECURITY_PROTOCOL": "`SSL`, `SASL_SSL` or `SASL_PLAINTEXT`. Default: plain text.",
+    "LICTOR_KAFKA_SASL_MECHANISM": "As the broker wants it: `PLAIN`, `SCRAM-SHA-512`, …",
+    "LICTOR_KAFKA_SASL_USERNAME": "Name to log in with.",
+    "LICTOR_KAFKA_SASL_PASSWORD": "Password to log in with.",
+    "LICTOR_KAFKA_SSL_CAFILE": "Certificates to trust, a PEM file. Default: the machine's own.",
+}
+"""Every name that Lictor reads, and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,7 @@ class Settings:
     def read(cls, env: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment. Raises `BadSettings` for an unknown name or a value that cannot be used."""
         env = os.environ if env is None else env
-        known = {f"LICTOR_{name}" for name in _FIELDS} | _OTHERS | set(_KAFKA_CLIENT) | {"LICTOR_KAFKA_SSL_CAFILE"}
+        known = MEANINGS.keys() | OTHERS
         unknown = sorted(name for name in env if name.startswith("LICTOR_") and name not in known)
         if unknown:
             raise BadSettings(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
@@ -87,19 +105,6 @@ class Settings:
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return {}
         return found
-
-
-_FIELDS: Final = (
-    "HOME",
-    "KAFKA",
-    "CLICKHOUSE",
-    "NAMESPACE",
-    "PARTITIONS",
-    "DETECT_WORKERS",
-    "POLICY",
-    "KEYS",
-    "SQL_PORT",
-)
 
 
 def _default_home(env: Mapping[str, str]) -> str:

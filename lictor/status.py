@@ -18,6 +18,8 @@ from streams.records import Record
 ALIVE_MS: Final = 5000
 HEARD_MS: Final = 15_000
 """For a health check: longer than a rebalance keeps a worker from speaking."""
+BACK_MS: Final = 30_000
+"""How far back a status looks for words of life."""
 _PARTS: Final = ("detect", "respond", "archive")
 
 
@@ -90,7 +92,7 @@ class Status:
 async def status_of(settings: Settings) -> Status:
     """Collect the status. Raises `KafkaUnavailable`."""
     topics = settings.topics
-    records = await topic_io.read_all(settings.kafka, [topics.liveness], settings.kafka_client)
+    records = await _heard(settings, BACK_MS)
     found = Status(settings.kafka)
     lag = await _lag(settings)
     for name in _PARTS:
@@ -121,7 +123,7 @@ def _add_part(found: Status, name: str, records: list[Record], lag: int) -> None
         silent_s = (now_ms - max(record.timestamp for record, _ in newest.values())) / 1000
         said = f"silent for {silent_s:.0f} s"
     else:
-        said = "never heard of"
+        said = f"not heard of for {BACK_MS / 1000:.0f} s"
     found.parts.append(Part(name, bool(alive), lag, said))
 
 
@@ -130,17 +132,14 @@ async def heard_here(settings: Settings, component: str) -> bool:
 
     Signatures are not looked at, since nothing is decided by the answer. Raises `KafkaUnavailable`.
     """
-    topic = settings.topics.liveness
-    async with topic_io.consumer(settings.kafka, [topic], settings.kafka_client, "end") as source:
-        ends = await source.end_offsets(source.assignment())
-        starts = await source.offsets_for_times(dict.fromkeys(ends, int(time.time() * 1000) - HEARD_MS))
-        for place, end in ends.items():
-            source.seek(place, starts[place].offset if starts.get(place) else end)
-            while await source.position(place) < end:
-                records = (await source.getmany(place, timeout_ms=200)).get(place, [])
-                if any(_is_of(record, component, socket.gethostname()[:48]) for record in records):
-                    return True
-    return False
+    records = await _heard(settings, HEARD_MS)
+    return any(_is_of(record, component, socket.gethostname()[:48]) for record in records)
+
+
+async def _heard(settings: Settings, back_ms: int) -> list[Record]:
+    """Return the words of the last moments alone: a day of them is not worth the minute it takes to read."""
+    since_ms = int(time.time() * 1000) - back_ms
+    return await topic_io.read_since(settings.kafka, [settings.topics.liveness], settings.kafka_client, since_ms)
 
 
 def _is_of(record: Record, component: str, host: str) -> bool:

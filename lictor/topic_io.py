@@ -64,6 +64,19 @@ async def read_all(bootstrap: str, topics: Sequence[Topic], client: Mapping[str,
     return records
 
 
+async def read_since(bootstrap: str, topics: Sequence[Topic], client: Mapping[str, Any], since_ms: int) -> list[Record]:
+    """Return the records that Kafka took at that time or later, partition by partition in order."""
+    records: list[Record] = []
+    async with consumer(bootstrap, topics, client, "end") as source:
+        ends: dict[TopicPartition, int] = await source.end_offsets(source.assignment())
+        starts = await source.offsets_for_times(dict.fromkeys(ends, since_ms))
+        for place, end in sorted(ends.items()):
+            source.seek(place, starts[place].offset if starts.get(place) else end)
+            while await source.position(place) < end:
+                records.extend((await source.getmany(place, timeout_ms=200)).get(place, []))
+    return records
+
+
 async def end_offsets(bootstrap: str, topics: Sequence[Topic], client: Mapping[str, Any]) -> dict[TopicPartition, int]:
     """Return the end offset of each partition."""
     async with consumer(bootstrap, topics, client, "end") as source:

@@ -16,14 +16,14 @@ from lictor import topic_io
 from lictor.keys import Keys
 from lictor.settings import Settings
 from lictor.sql_http import SqlEndpoint
-from storage.store import wait_until_open
+from storage.store import Store, wait_until_open
 from streams.archive import Archive
 from streams.broadcast import Follower
 from streams.detect import Detect
 from streams.knowledge import Knowledge
 from streams.lane import Lane, LaneSettings, Stream
 from streams.respond import Respond
-from streams.topics import Topic
+from streams.topics import Topic, Topics
 
 ROLES: Final = ("detect", "respond", "archive")
 STORE_TIMEOUT_S: Final = 60.0
@@ -39,15 +39,20 @@ def run(role: str, settings: Settings) -> None:
     asyncio.run({"detect": detect, "respond": respond, "archive": archive}[role](settings))
 
 
+def followed(role: str, topics: Topics) -> tuple[Topic, ...]:
+    """Return the topics that every worker of a role reads whole, beside those it shares with the others by partition."""
+    standing = (topics.policies, topics.rules, topics.containment)
+    whole = {"detect": (*standing, topics.receipts, topics.liveness), "respond": standing}
+    return whole.get(role, (topics.policies,))
+
+
 async def detect(settings: Settings) -> None:
     """Steps → findings. The only role that holds the marks' master key."""
     keys = Keys(settings.keys_folder)
     know = Knowledge(settings.topics, keys.keyring(), master=keys.master())
-    topics = settings.topics
-    followed = [topics.policies, topics.rules, topics.containment, topics.receipts, topics.liveness]
-    offsets = await topic_io.end_offsets(settings.kafka, [topics.steps], settings.kafka_client)
+    offsets = await topic_io.end_offsets(settings.kafka, [settings.topics.steps], settings.kafka_client)
     stream = Detect(know, keys.signer("detect"), instance(), len(offsets))
-    async with following(settings, know, followed) as follower:
+    async with following(settings, know, followed("detect", settings.topics)) as follower:
         await run_lane(stream, settings, follower)
 
 
@@ -55,14 +60,25 @@ async def respond(settings: Settings) -> None:
     """Findings → decisions and commands."""
     keys = Keys(settings.keys_folder)
     know = Knowledge(settings.topics, keys.keyring())
-    topics = settings.topics
     stream = Respond(know, keys.signer("respond"), instance())
-    async with following(settings, know, [topics.policies, topics.rules, topics.containment]) as follower:
+    async with following(settings, know, followed("respond", settings.topics)) as follower:
         await run_lane(stream, settings, follower)
 
 
 async def archive(settings: Settings) -> None:
-    """Every topic → ClickHouse. Holds no key. With the embedded engine it also serves SQL over HTTP."""
+    """Every topic → ClickHouse. Holds no private key. With the embedded engine it also serves SQL over HTTP."""
+    know = Knowledge(settings.topics, Keys(settings.keys_folder).keyring())
+    async with (
+        opened_store(settings) as (store, address),
+        following(settings, know, followed("archive", settings.topics)) as keys,
+    ):
+        stream = Archive(settings.topics, store, instance(), know.keyring, keys.catch_up)
+        await run_lane(stream, settings, keys, sql=address)
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator[tuple[Store, str]]:
+    """Yield the store, migrated, and the address at which it answers SQL ("" where ClickHouse itself does)."""
     embedded = not settings.clickhouse
     folder = settings.home / "history"
     if embedded:
@@ -74,9 +90,7 @@ async def archive(settings: Settings) -> None:
     try:
         if endpoint is not None:
             endpoint.start()
-        await run_lane(
-            Archive(settings.topics, store, instance()), settings, None, sql=endpoint.address if endpoint else ""
-        )
+        yield store, endpoint.address if endpoint else ""
     finally:
         if endpoint is not None:
             endpoint.stop()

@@ -171,7 +171,10 @@ class Casebook:
         return [case.containment(now_us)]
 
     def _lift(self, case: AgentCase, verdict: Verdict, now_us: int) -> list[Message]:
-        """Lift the pauses of a run (`resume`), or the order named, or all but stops (`lift`); tell the agent."""
+        """Lift the pauses of a run (`resume`), or the one order named (`lift`), and tell the agent.
+
+        A word that lifted whatever stands would lift, said again by somebody who recorded it, what came since.
+        """
         lifted = [key for key, order in case.orders.items() if _is_meant(order, verdict)]
         if not lifted:
             return []
@@ -212,7 +215,7 @@ class Casebook:
 def _is_meant(order: Standing, verdict: Verdict) -> bool:
     if verdict.kind == "resume":
         return order.action == "pause" and order.run_id == verdict.run_id
-    return order.command_id == verdict.command_id if verdict.command_id else order.action != "stop"
+    return order.command_id == verdict.command_id
 
 
 def decision_id(finding: Finding, incident: OpenIncident) -> str:

@@ -18,7 +18,7 @@ class Verdict(Message):
     finding_id: str = ""
     approval_id: str = ""
     command_id: str = ""
-    """For kill and pause: the command that the person's own key has already published. For lift: the order; empty: all but stops."""
+    """For kill and pause: the command that the person's own key has already published. For lift: the order."""
     word: ShortText = ""
     """`true_positive false_positive benign` for a verdict; `approved denied` for an answer."""
     reason: LongText

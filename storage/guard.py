@@ -202,7 +202,7 @@ def read_line(line: str) -> tuple[int, Node, int]:
         return indent, Node(kind, ""), 0
     text, children = _split_children(text)
     text, alias, rest = text.partition(_ALIAS)
-    if not kind or (alias and (_ALIAS in rest or not rest.endswith(")"))):
+    if not kind.isidentifier() or (alias and (_ALIAS in rest or not rest.endswith(")"))):
         raise QueryRefused("the query could not be understood")
     return indent, Node(kind, text.partition(" ")[2]), children
 

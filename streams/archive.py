@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -14,9 +14,9 @@ from aiokafka import TopicPartition
 
 from schemas.errors import BadRecord, StoreRefused, StoreUnavailable
 from schemas.liveness import Liveness
-from schemas.seal import AGAIN
+from schemas.seal import AGAIN, Keyring
 from storage.store import Store
-from storage.tables import Origin, repeat_row, rows_of, step_identity, table_of
+from storage.tables import Origin, claims_unknown_key, repeat_row, rows_of, step_identity, table_of
 from streams.lane import Stream
 from streams.records import Output, Record, plain, refused
 from streams.topics import Topics
@@ -30,16 +30,24 @@ RETRY_MOST_S: Final = 10.0
 
 
 class Archive(Stream):
-    """One partition's batch goes to one table in one block. Without a store it waits at its offset."""
+    """One partition's batch goes to one table in one block. Without a store it waits at its offset.
+
+    `ring` holds the key list in force: rows say who signed, by it alone. `keys_now` returns once the ring holds what
+    was published until now: it is asked before a key counts as unknown, since a new key may sign at once.
+    """
 
     name = "archive"
     keeps_state = False
     leased = False
 
-    def __init__(self, topics: Topics, store: Store, instance: str) -> None:
+    def __init__(
+        self, topics: Topics, store: Store, instance: str, ring: Keyring, keys_now: Callable[[], Awaitable[None]]
+    ) -> None:
         self.topics = topics
         self.instance = instance
         self.store = store
+        self.ring = ring
+        self.keys_now = keys_now
         self.inputs = topics.archived()
         self.counters: Counter[str] = Counter()
 
@@ -71,7 +79,7 @@ class Archive(Stream):
         return out
 
     def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
-        """Say that the archive is alive. Unsigned: its process serves SQL and holds no key; nothing is decided by it."""
+        """Say that the archive is alive. Unsigned: its process serves SQL, holds no private key, decides nothing."""
         word = Liveness(
             component="archive",
             instance=self.instance,
@@ -87,7 +95,10 @@ class Archive(Stream):
         repeated = await self._repeated(records) if table == "steps" else {}
         await self._keep_repeats(place, repeated)
         kept = [r for r in records if (r.value is not None or table == "steps") and r.offset not in repeated]
-        rows, bad = await asyncio.to_thread(rows_of, table, [(_origin(record), record.value) for record in kept])
+        placed = [(_origin(record), record.value) for record in kept]
+        if any(claims_unknown_key(origin, self.ring) for origin, _ in placed):
+            await self.keys_now()
+        rows, bad = await asyncio.to_thread(rows_of, table, placed, self.ring)
         refusals = {origin.offset: error for origin, error in bad}
         offsets = [record.offset for record in kept if record.offset not in refusals]
         return refusals | await self._insert(place, table, offsets, rows)

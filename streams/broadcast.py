@@ -13,6 +13,8 @@ from streams.topics import MAX_RECORD_BYTES, Topic
 log = logging.getLogger("lictor.broadcast")
 
 HOUR_MS = 3600 * 1000
+LOOK_S = 0.01
+"""Between two looks at how far following has come."""
 
 
 class Follower:
@@ -68,6 +70,14 @@ class Follower:
     async def _follow(self) -> None:
         while True:
             await self._poll()
+
+    async def catch_up(self) -> None:
+        """Wait until all that is there now has been applied. Raises what following ended by, if it did."""
+        for place, end in (await self._consumer.end_offsets(sorted(self._consumer.assignment()))).items():
+            while await self._consumer.position(place) < end:
+                if self._task is not None and self._task.done():
+                    self._task.result()
+                await asyncio.sleep(LOOK_S)
 
     async def ended(self) -> None:
         """Wait until following ends, which it does only by an error: then that is raised."""

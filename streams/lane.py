@@ -187,26 +187,37 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         )
         lease_ends = time.monotonic() + self.settings.session_ms / 1000
         async with self._lock:
-            for place, records in fetched.items():
-                await self._handle(place, records, lease_ends)
+            await self._handle_all(fetched, lease_ends)
             await self._when_due()
 
-    async def _handle(self, place: TopicPartition, records: Sequence[Record], lease_ends: float) -> None:
-        """Judge, publish, and only then move on. Records that are no longer ours are left to their new owner."""
-        known = self.places.get(place)
-        if known is None or records[0].offset < known.next:
-            return
-        owned = self.owned[place.partition]
-        fresh = self._not_included(place, owned, records)
+    async def _handle_all(self, fetched: Mapping[TopicPartition, Sequence[Record]], lease_ends: float) -> None:
+        """Judge each partition while the outputs of those before it are on their way; return when all are acknowledged."""
+        sending: list[asyncio.Task[None]] = []
+        try:
+            for place, records in fetched.items():
+                known = self.places.get(place)
+                if known is None or records[0].offset < known.next:
+                    continue  # no longer ours: left to their new owner
+                outputs = await self._judge(place, records, lease_ends)
+                sending.append(asyncio.create_task(self._send(known, place.partition, records, outputs)))
+        finally:
+            await asyncio.gather(*sending)
+
+    async def _judge(self, place: TopicPartition, records: Sequence[Record], lease_ends: float) -> Sequence[Output]:
+        fresh = self._not_included(place, self.owned[place.partition], records)
         outputs = await self.stream.judge(place, fresh) if fresh else ()
         self.counters["records"] += len(records)
         if self.stream.leased and time.monotonic() > lease_ends:
             raise Fenced
+        return outputs
+
+    async def _send(self, known: Place, partition: int, records: Sequence[Record], outputs: Sequence[Output]) -> None:
+        """Publish, and only then move on."""
         if records[-1].offset >= known.quiet_below:
             await self.sender.send(outputs)
             self.counters["outputs"] += len(outputs)
         known.next = records[-1].offset + 1
-        owned.moved = True
+        self.owned[partition].moved = True
 
     @staticmethod
     def _not_included(place: TopicPartition, owned: Owned, records: Sequence[Record]) -> Sequence[Record]:

@@ -16,6 +16,7 @@ from schemas.checkpoint import Checkpoint
 from schemas.command import Command
 from schemas.errors import BadRecord, BadSeal
 from schemas.finding import Finding
+from schemas.keys import Key
 from schemas.liveness import Liveness
 from schemas.message import Message
 from schemas.receipt import Receipt
@@ -25,6 +26,8 @@ from streams.knowledge import Knowledge
 from streams.lane import Stream
 from streams.records import Output, Record, refused, signed
 
+NEEDED: Final = {"kill": "stop", "pause": "pause", "resume": "pause", "lift": "stop"}
+"""What a person must be allowed, beside `verdict`, to have `respond` do this: no more than by a command of their own."""
 LIMITS: Final = "~limits"
 """The checkpoint entry of what was ordered lately; agent ids cannot start with it (`~` is refused at enrolment)."""
 
@@ -91,8 +94,8 @@ class Respond(Stream):
         return out
 
     def _on_finding(self, book: Casebook, record: Record) -> list[Message]:
-        value = self._checked(record, Finding.type)
-        finding = Finding.read(value)
+        self._signer(record, Finding.type)
+        finding = Finding.read(record.value)
         _must_be_keyed_by(record, finding.agent_id)
         self.counters["findings"] += 1
         criticality = self.know.facts.policy_of(finding.agent_id).policy.criticality
@@ -102,7 +105,7 @@ class Respond(Stream):
         receipt = Receipt.read(record.value)
         _must_be_keyed_by(record, receipt.agent_id)
         try:
-            self._checked(record, Receipt.type)
+            self._signer(record, Receipt.type)
             trusted = True
         except BadSeal:
             trusted = False  # an agent's own receipt carries a mark, which only `detect` can check: it is a claim
@@ -110,19 +113,21 @@ class Respond(Stream):
         return book.on_receipt(receipt, trusted=trusted)
 
     def _on_verdict(self, book: Casebook, record: Record) -> list[Message]:
-        value = self._checked(record, Verdict.type)
-        verdict = Verdict.read(value)
+        signer = self._signer(record, Verdict.type)
+        verdict = Verdict.read(record.value)
         _must_be_keyed_by(record, verdict.agent_id)
+        needed = NEEDED.get(verdict.kind)
+        if needed is not None and needed not in signer.may:
+            raise BadSeal("wrong_role", f"this person may not {needed}, so not {verdict.kind}")
         self.counters["verdicts"] += 1
         return book.on_verdict(verdict, record.timestamp * 1000)
 
-    def _checked(self, record: Record, kind: str) -> bytes:
-        """Return the value of a record that somebody signed who may."""
+    def _signer(self, record: Record, kind: str) -> Key:
+        """Return the key that signed a record, and may. Raises `BadRecord` and `BadSeal`."""
         if record.value is None:
             raise BadRecord("empty", f"a {kind} cannot be a tombstone")
         key = (record.key or b"").decode("utf-8", "replace")
-        self.know.keyring.check(record.topic, key, kind, record.headers, record.value, record.timestamp * 1000)
-        return record.value
+        return self.know.keyring.check(record.topic, key, kind, record.headers, record.value, record.timestamp * 1000)
 
     def _output(self, message: Message) -> Output:
         """Sign a message for its topic; every one of these is keyed by the agent it is about."""

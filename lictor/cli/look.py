@@ -17,7 +17,7 @@ from lictor.demo.timeline import line_of
 from lictor.history import History
 from lictor.settings import Settings
 from lictor.status import Status, status_of
-from schemas.errors import KafkaUnavailable, KeysMissing
+from schemas.errors import KafkaUnavailable
 from schemas.seal import Keyring
 from streams.records import Record
 
@@ -97,7 +97,7 @@ async def _tail(
     settings: Settings, names: Sequence[str], limit: int | None, *, from_start: bool, as_json: bool
 ) -> None:
     watched = [getattr(settings.topics, name) for name in names]
-    count, ring = 0, None if as_json else await _keyring(settings)
+    count, ring = 0, None if as_json else await signers.keyring_if_any(settings)
     begin: Literal["beginning", "end"] = "beginning" if from_start else "end"
     async with topic_io.consumer(settings.kafka, watched, settings.kafka_client, begin) as source:
         while True:
@@ -109,14 +109,6 @@ async def _tail(
                     count += 1
                 if limit is not None and count >= limit:
                     return
-
-
-async def _keyring(settings: Settings) -> Keyring | None:
-    """Return the keys in force; None on a machine without keys, which can follow all the same."""
-    try:
-        return await signers.keyring(settings)
-    except KeysMissing:
-        return None
 
 
 def _json_line(record: Record) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+from typing import Any, Final
 
 import click
 
@@ -12,11 +14,17 @@ from lictor.history import History
 from lictor.keys import OPERATOR, Keys
 from lictor.settings import Settings
 from schemas.command import CommandAction
+from schemas.containment import Order
 from schemas.errors import BadInput
 
 _RUN = click.option("--run", "run_id", help="The run; default: all runs of the agent that have not ended.")
 _REASON = click.option("--reason", required=True, help="Why; kept with the order for good.")
 _PERSON = click.option("--as", "person", default=OPERATOR, show_default=True, help="Whose key signs.")
+_WORDS: Final = {
+    "agent": "the agent's own word",
+    "supervisor": "signed by the supervisor",
+    "nobody": "not signed by who may: it proves nothing",
+}
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 
@@ -92,16 +100,34 @@ def resume(agent_id: str, run_id: str | None, reason: str, person: str, wait_s: 
 )
 @_JSON
 def lift(agent_id: str, command_id: str, reason: str, person: str, wait_s: float, *, as_json: bool) -> None:
-    """Lift the orders that stand against an agent: quarantine, denied tools, pauses. `respond` must be running."""
+    """Lift the orders that stand against an agent, quarantine, denied tools, pauses, so that it may go on.
+
+    Stops stay: they bind to runs that have ended. `respond` must be running; exit status 1 if it does not confirm.
+    """
     settings = located()
     signer = Keys(settings.keys_folder).signer(f"people/{person}")
-    lifted, left = asyncio.run(orders.lift(settings, signer, agent_id, command_id, reason, person, wait_s))
+    done = asyncio.run(orders.lift(settings, signer, agent_id, command_id, reason, person, wait_s))
     if as_json:
-        click.echo(json.dumps({"agent_id": agent_id, "lifted": lifted, "standing": left}))
-        return
-    click.echo(f"lifted {len(lifted)} orders against {agent_id}; {len(left)} stand")
-    for order in left:
-        click.echo(f"  {order['action']:<11} {order['command_id']}  {shown(order['reason'])}")
+        gone, left = ([_shown_order(order) for order in found] for found in (done.gone, done.left))
+        click.echo(
+            json.dumps({"agent_id": agent_id, "lifted": gone, "standing": left, "answered": not done.unanswered})
+        )
+    else:
+        _show_lifted(agent_id, done)
+    sys.exit(1 if done.unanswered else 0)
+
+
+def _shown_order(order: Order) -> dict[str, Any]:
+    return order.model_dump(include={"command_id", "action", "run_id", "reason"})
+
+
+def _show_lifted(agent_id: str, done: orders.Lifted) -> None:
+    click.echo(f"lifted {len(done.gone)} orders against {agent_id}; {len(done.left)} stand")
+    for word, found in (("lifted", done.gone), ("stands", done.left)):
+        for order in found:
+            click.echo(f"  {word}  {order.action:<11} {shown(order.command_id)}  {shown(order.reason)}")
+    if done.unanswered:
+        click.echo("  `respond` has not answered: is it running (`lictor status`), and may this key `stop`?")
 
 
 def _order(
@@ -117,12 +143,11 @@ def _order(
         click.echo(json.dumps({"agent_id": agent_id, "action": action, "runs": told}))
         return
     for entry in told:
-        click.echo(f"{action} of run {entry['run_id']} of {agent_id}, command {entry['command_id']}")
+        click.echo(f"{action} of run {shown(entry['run_id'])} of {agent_id}, command {entry['command_id']}")
         for receipt in entry["receipts"]:
             status = f", exit status {receipt['exit_status']}" if receipt["exit_status"] is not None else ""
-            unsigned = "" if receipt["signed"] or receipt["layer"] == "sdk" else "  (not signed: proves nothing)"
-            why = shown(receipt["reason"])
-            click.echo(f"  {receipt['layer']:<11} {receipt['status']}{status}  {why}{unsigned}".rstrip())
+            why = f"  {shown(receipt['reason'])}" if receipt["reason"] else ""
+            click.echo(f"  {receipt['layer']:<11} {receipt['status']}{status}{why}  ({_WORDS[receipt['word_of']]})")
         click.echo(f"  proof       {entry['proof']}")
 
 

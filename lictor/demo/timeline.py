@@ -20,7 +20,6 @@ from schemas.step import read_step
 from streams.records import Record
 from streams.topics import Topics
 
-
 _WIDEST: Final = 400
 
 
@@ -101,13 +100,8 @@ def _arguments(arguments: dict[str, object] | None) -> str:
 def _finding(value: bytes, at_us: int, by: str) -> Line:
     found = Finding.read(value)
     text = f"{found.rule_id} ({found.severity}, {found.confidence:.0%} sure): {found.reason}"
-    return Line(
-        at_us,
-        found.agent_id,
-        "finding",
-        shown(text, 300) + _unless("signed by detect", by),
-        grave=found.confidence >= 0.5,
-    )  # noqa: PLR2004
+    text = shown(text, 300) + _unless("signed by detect", by)
+    return Line(at_us, found.agent_id, "finding", text, grave=found.confidence >= 0.5)  # noqa: PLR2004
 
 
 def _decision(value: bytes, at_us: int, by: str) -> Line | None:

@@ -4,16 +4,21 @@ import asyncio
 import concurrent.futures
 import contextlib
 import json
+import math
+import numbers
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from lictor_agent.errors import AgentStopped
+from lictor_agent.errors import AgentStopped, LictorAgentError
 from lictor_agent.link import monotonic_us
 from lictor_agent.wire import must_be_origin, plain_json
 
 if TYPE_CHECKING:
     from lictor_agent.run import Run
+
+MAX_TOKENS: Final = 2**53 - 1
+"""The most that a step's field holds."""
 
 
 class Wait:
@@ -135,8 +140,12 @@ class ModelCall(Call):
     asks = "models"
 
     def used(self, *, input_tokens: int = 0, output_tokens: int = 0, cost_usd: float = 0.0) -> None:
-        """Say what the call used."""
-        self.outcome.update(input_tokens=input_tokens, output_tokens=output_tokens, cost_usd=cost_usd)
+        """Say what the call used. Raises `LictorAgentError` for what nothing can have used: budgets add these up."""
+        self.outcome.update(
+            input_tokens=_tokens("input_tokens", input_tokens),
+            output_tokens=_tokens("output_tokens", output_tokens),
+            cost_usd=_amount("cost_usd", cost_usd),
+        )
 
     def said(self, text: str, *, reasoning: str = "") -> str:
         """Say what the model answered, and what it gave as its reasoning. Returns `text`."""
@@ -149,3 +158,15 @@ class Handoff(Call):
 
     kind = "handoff"
     asks = "agents"
+
+
+def _tokens(name: str, value: object) -> int:
+    if not isinstance(value, numbers.Integral) or not 0 <= int(value) <= MAX_TOKENS:
+        raise LictorAgentError(f"{name} must be a whole number of at least 0, not {value!r:.40}")
+    return int(value)
+
+
+def _amount(name: str, value: object) -> float:
+    if not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
+        raise LictorAgentError(f"{name} must be a finite number of at least 0, not {value!r:.40}")
+    return float(value)

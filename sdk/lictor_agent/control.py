@@ -148,13 +148,14 @@ class Control:
             if waiting is not None:
                 waiting(command)
             return
-        if command.command_id in self._commands:
+        heard = f"{signer.key_id}:{command.command_id}"  # nobody can use up the id of somebody else's order
+        if heard in self._commands:
             raise Refused("replayed")
         if signer.role == "respond":  # a person's key must not be able to make the agent deaf to `respond`
             if command.epoch < self.epoch:
                 raise Refused("old_epoch")
             self.epoch = command.epoch
-        _remember(self._commands, command.command_id)
+        _remember(self._commands, heard)
         target = command.target
         self._obey(command.action, target.run_id, command.command_id, command.reason, target.step_id)
 
@@ -175,9 +176,10 @@ class Control:
         run = self._runs.get(run_id) or self._ended.get(run_id)
         if run is None or action not in ("stop", "pause", "resume"):
             return
-        if command_id in self._obeyed:
+        order = f"{action}:{run_id}:{command_id}"
+        if order in self._obeyed:
             return
-        _remember(self._obeyed, command_id)
+        _remember(self._obeyed, order)
         self.counters[f"obeyed_{action}"] += 1
         run.obey(action, command_id, reason, step_id)
 

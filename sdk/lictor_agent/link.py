@@ -31,6 +31,8 @@ RETRY_S: Final = 0.5
 ACK_PATIENCE_S: Final = 1.0
 """How long a write-ahead waits for the broker before it turns to the disk."""
 MAX_BATCH: Final = 1 << 20
+HEARD: Final = ("policies", "containment", "commands", "liveness")
+"""The topics that an agent reads."""
 
 
 @dataclass(slots=True)
@@ -320,7 +322,7 @@ class Link:
 
     async def _listen(self) -> None:
         """Read containment and policies to their end, then follow them and the control topic."""
-        names = [f"{self.settings.namespace}.{name}" for name in ("policies", "containment", "commands", "liveness")]
+        names = [f"{self.settings.namespace}.{name}" for name in HEARD]
         consumer = AIOKafkaConsumer(
             *names,
             bootstrap_servers=self.settings.kafka,

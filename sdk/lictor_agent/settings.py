@@ -1,7 +1,6 @@
 """Settings of an agent: from arguments, else from the environment."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,24 @@ _KAFKA_CLIENT: Final = {
     "LICTOR_KAFKA_SASL_USERNAME": "sasl_plain_username",
     "LICTOR_KAFKA_SASL_PASSWORD": "sasl_plain_password",
 }
+MEANINGS: Final[Mapping[str, str]] = {
+    "LICTOR_KAFKA": "Bootstrap address, `host:port`. Required.",
+    "LICTOR_ROOT_KEY": "The public root key that orders must come from, as a file or 64 hex digits. Required.",
+    "LICTOR_AGENT_KEY": "The agent's own key, as a file or 64 hex digits. Default: none, and steps go unmarked.",
+    "LICTOR_SUPERVISOR_KEY": "The supervisor's key, for `lictor-agent run` alone: the agent's process does not get it. "
+    "Default: none, and its word proves nothing.",
+    "LICTOR_SUPERVISOR": "Set by the supervisor for the agent it starts: the socket between them.",
+    "LICTOR_NAMESPACE": "As Lictor's. Default: `lictor`.",
+    "LICTOR_SPOOL": "Folder for steps that Kafka has not acknowledged; made 0700, and not used if it belongs to somebody "
+    "else or others may write it. Default: `$XDG_STATE_HOME/lictor/spool`, else `~/.local/state/lictor/spool`.",
+    "LICTOR_MODE": "`off`: nothing is published, nothing refused. Default: on.",
+    "LICTOR_KAFKA_SECURITY_PROTOCOL": "`SSL`, `SASL_SSL` or `SASL_PLAINTEXT`. Default: plain text.",
+    "LICTOR_KAFKA_SASL_MECHANISM": "As the broker wants it: `PLAIN`, `SCRAM-SHA-512`, …",
+    "LICTOR_KAFKA_SASL_USERNAME": "Name to log in with.",
+    "LICTOR_KAFKA_SASL_PASSWORD": "Password to log in with.",
+    "LICTOR_KAFKA_SSL_CAFILE": "Certificates to trust, a PEM file. Default: the machine's own.",
+}
+"""Every name that the SDK and the supervisor read, and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +67,22 @@ class AgentSettings:
             root_key=b"" if off else read_key(root, "LICTOR_ROOT_KEY"),
             agent_key=read_key(env["LICTOR_AGENT_KEY"], "LICTOR_AGENT_KEY") if env.get("LICTOR_AGENT_KEY") else b"",
             namespace=env.get("LICTOR_NAMESPACE") or "lictor",
-            spool=Path(env.get("LICTOR_SPOOL") or Path(tempfile.gettempdir()) / f"lictor-spool-{os.getuid()}"),
+            spool=Path(env.get("LICTOR_SPOOL") or _state_folder(env) / "lictor" / "spool"),
             supervisor=env.get("LICTOR_SUPERVISOR", ""),
             off=off,
             kafka_client=kafka_client(env),
         )
+
+
+def _state_folder(env: Mapping[str, str]) -> Path:
+    """Return where a user's programs keep state. A user without a home has no spool: nothing can be made below a file."""
+    state = Path(env.get("XDG_STATE_HOME", ""))
+    if state.is_absolute():
+        return state
+    try:
+        return Path(env.get("HOME") or Path.home()) / ".local" / "state"
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 def kafka_client(env: Mapping[str, str]) -> dict[str, Any]:

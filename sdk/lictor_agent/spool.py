@@ -1,12 +1,15 @@
 """Steps on disk that the broker has not acknowledged: so that no effect lacks its step, whatever dies next.
 
-One file a process, `<agent>-<pid>-<n>.spool`, in a folder of its own user (0700): frames of length, CRC-32 and a
-msgpack record, fsynced one by one. The next start of the agent on this machine sends what a dead process left.
+One file a process, `<pid>-<random>.spool`, in a folder an agent (0700): frames of length, CRC-32 and a msgpack record,
+fsynced one by one. The next start of the agent on this machine sends what a dead process left. A folder that belongs to
+somebody else, or that others may write, is not used: what stands in it is published with this agent's rights.
 """
 
 import contextlib
 import fcntl
+import logging
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,8 @@ from typing import IO, Final
 import msgspec
 
 from lictor_agent.wire import named
+
+log = logging.getLogger("lictor_agent.spool")
 
 MAX_BYTES: Final = 256 << 20
 _HEAD: Final = 8
@@ -36,13 +41,14 @@ _decode = msgspec.msgpack.Decoder(Spooled).decode
 
 
 class SpoolFull(Exception):
-    """The spool has reached its bound or the disk is full."""
+    """The spool has reached its bound, the disk is full, or the folder cannot be used."""
 
 
 class Spool:
     """One process's spool file; made at the first write, locked while the process lives."""
 
     def __init__(self, folder: Path, agent_id: str) -> None:
+        self.root = folder
         self.folder = folder_of(folder, agent_id)
         self._file: IO[bytes] | None = None
         self._path: Path | None = None
@@ -57,7 +63,7 @@ class Spool:
         try:
             self._append(self._file or self._open(), frame)
         except OSError as error:
-            raise SpoolFull(f"cannot write the spool: {error.strerror}") from None
+            raise SpoolFull(f"cannot write the spool: {error.strerror} ({self.folder})") from None
         self._size += len(frame)
 
     def _append(self, file: IO[bytes], frame: bytes) -> None:
@@ -73,9 +79,10 @@ class Spool:
             raise
 
     def _open(self) -> IO[bytes]:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.folder.stat().st_uid != os.geteuid():
-            raise SpoolFull(f"the spool folder {self.folder} belongs to another user")
+        for folder in (self.root, self.folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if why := untrusted(self.root) or untrusted(self.folder):
+            raise SpoolFull(why)
         self.folder.chmod(0o700)
         path = self.folder / f"{os.getpid()}-{os.urandom(4).hex()}.spool"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -132,7 +139,10 @@ class Leftover:
 def leftovers(folder: Path, agent_id: str) -> Iterator[Leftover]:
     """Yield the spool files of this agent that no living process holds; only ours, since all in them is published."""
     mine, user = folder_of(folder, agent_id), os.geteuid()
-    if not mine.is_dir() or mine.stat().st_uid != user:
+    if not mine.is_dir():
+        return
+    if why := untrusted(folder) or untrusted(mine):
+        log.warning("%s; it is not used, and what stands in it is not sent", why)
         return
     for path in sorted(mine.glob("*.spool")):
         try:
@@ -148,6 +158,15 @@ def leftovers(folder: Path, agent_id: str) -> Iterator[Leftover]:
             file.close()
             continue
         yield Leftover(path, file)
+
+
+def untrusted(folder: Path) -> str:
+    """Return why a folder must not be used as a spool; "" where it is its user's own and nobody else may write it."""
+    if {folder.lstat().st_uid, folder.stat().st_uid} != {os.geteuid()}:
+        return f"the spool folder {folder} belongs to another user"
+    if folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"the spool folder {folder} may be written by others; `chmod go-w` it, or set LICTOR_SPOOL to another"
+    return ""
 
 
 def folder_of(folder: Path, agent_id: str) -> Path:

@@ -153,7 +153,7 @@ CREATE TABLE IF NOT EXISTS commands
     target Tuple(agent_id LowCardinality(String), run_id String, step_id String, digest String),
     arguments String CODEC(ZSTD(1)), epoch UInt64, issued_us UInt64, expires_us UInt64, reason String,
     incident_id String, decision_id String, finding_ids Array(String), person String,
-    signed_by LowCardinality(String) COMMENT 'the key id in the record''s header'
+    signed_by LowCardinality(String) COMMENT 'the key that signed the record and may; empty where none did'
 )
 ENGINE = MergeTree PARTITION BY toYYYYMM(kafka_time) ORDER BY (target.agent_id, kafka_time, command_id)
 SETTINGS non_replicated_deduplication_window = 1000;

@@ -6,10 +6,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+import lictor_agent
+from lictor_agent import ToolDenied
 from schemas.command import Command
 from schemas.containment import Containment
+from schemas.dead_letter import DeadLetter
 from schemas.receipt import Receipt
 from streams.records import Output, signed
+from tests.flow.test_orders import await_counter
 from tests.flow.test_stop import supervised
 from tests.flow.world import ENFORCING, World
 
@@ -53,6 +59,8 @@ def test_a_kill_by_a_person_works_with_respond_down_and_shows_the_proof(
         layers = {(receipt["layer"], receipt["status"]) for receipt in told["receipts"]}
         assert {("sdk", "effective"), ("supervisor", "effective")} <= layers
         assert world.read(world.topics.containment) == [], "nobody but respond writes containment"
+        seen = verb(world, "tail", "commands", "--from-start", "--limit", "1").stdout
+        assert f"stop run {run_id[:8]}, signed by operator, a person" in seen
         with world.running("respond"):
             found = world.await_messages(world.topics.containment, Containment, lambda sets: len(sets) >= 1)
         assert [(order.action, order.command_id) for order in found[0].orders] == [("stop", told["command_id"])]
@@ -105,8 +113,8 @@ def test_a_receipt_that_nobody_may_sign_is_no_proof(make_world: Callable[..., Wo
             world.publish(Output(world.topics.receipts.name, "bot", forged.value(), [("lictor-type", b"receipt")]))
             told = json.loads(killing.communicate(timeout=60)[0])["runs"][0]
         agent.communicate(timeout=30)
-    by_signed = {receipt["signed"] for receipt in told["receipts"] if receipt["layer"] == "supervisor"}
-    assert True in by_signed, "it waited for the true one"
+    words = {receipt["word_of"] for receipt in told["receipts"] if receipt["layer"] == "supervisor"}
+    assert words == {"nobody", "supervisor"}, "it waited for the true one"
     assert told["proof"] == "proven: the process was reaped"
 
 
@@ -119,15 +127,45 @@ def test_what_stands_against_an_agent_is_lifted_by_a_person(make_world: Callable
     ]
     standing = Containment.model_validate({"agent_id": "bot", "epoch": 7, "orders": orders, "time_us": 1})
     world.publish(signed(world.topics.containment, "bot", standing, world.keys.signer("respond")))
-    with world.running("respond"):
+    agent = lictor_agent.connect("bot", settings=world.agent_settings("bot"))
+    with world.running("respond"), agent.run() as run:
+        with pytest.raises(ToolDenied, match="containment"), run.tool("web.get"):
+            pytest.fail("the call went ahead")
         named = verb(world, "lift", "bot", "--command", "a" * 32, "--reason", "a mistake", "--wait", "20", "--json")
         assert named.returncode == 0, named.stderr
         assert [order["action"] for order in json.loads(named.stdout)["lifted"]] == ["quarantine"]
         rest = json.loads(verb(world, "lift", "bot", "--reason", "all of it", "--wait", "20", "--json").stdout)
         assert [order["action"] for order in rest["lifted"]] == ["deny"]
         assert [order["action"] for order in rest["standing"]] == ["stop"]
+        await_counter(lambda: agent.control.epoch, 9)
+        with run.tool("web.get") as call:
+            call.result("let through again")
         nothing = verb(world, "lift", "bot", "--reason", "once more")
         assert nothing.stdout.splitlines()[0] == "lifted 0 orders against bot; 1 stand"
+        for name in ("c" * 32, "misspelt"):
+            refused = verb(world, "lift", "bot", "--command", name, "--reason", "a stop")
+            assert (refused.returncode, refused.stdout) == (2, "")
+            assert f"no order {name} stands against bot that can be lifted" in refused.stderr
+    agent.close()
+
+
+def test_a_lifting_that_nobody_answers_does_not_look_like_success(make_world: Callable[..., World]) -> None:
+    """A person would believe that an agent is free while it is shut out, or that a key has a right that it has not."""
+    world = make_world(ENFORCING)
+    world.keys.add_person("pat", ("verdict", "pause"))
+    world.publish(world.keys.signed_list(world.topics))
+    order = {"command_id": "a" * 32, "action": "quarantine", "since_us": 1, "reason": "\x1b[2Jr"}
+    standing = Containment.model_validate({"agent_id": "bot", "epoch": 7, "orders": [order], "time_us": 1})
+    world.publish(signed(world.topics.containment, "bot", standing, world.keys.signer("respond")))
+    forged = Containment(agent_id="bot", epoch=1 << 60, time_us=2)
+    world.publish(Output(world.topics.containment.name, "bot", forged.value(), [("lictor-type", b"containment")]))
+    with world.running("respond"):
+        done = verb(world, "lift", "bot", "--reason", "please", "--as", "pat", "--wait", "1")
+        letters = world.await_messages(world.topics.dead_letters, DeadLetter, lambda found: len(found) >= 1)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "lifted 0 orders against bot; 1 stand")
+    assert "`respond` has not answered" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert [letter.kind for letter in letters] == ["wrong_role"]
 
 
 def test_an_order_without_a_reason_or_for_nobody_is_refused_in_one_line(make_world: Callable[..., World]) -> None:

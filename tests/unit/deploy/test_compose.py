@@ -129,14 +129,16 @@ def test_only_loopback_ports_are_published(name: str) -> None:
 
 
 def test_each_role_is_given_its_keys_and_no_others() -> None:
-    """The process that serves SQL must hold no key, and only `detect` may be able to forge an agent's mark."""
+    """The process that serves SQL must hold no private key, and only `detect` may be able to forge an agent's mark."""
     keys = {name: {source for source in mounts(name) if source.startswith("keys")} for name in SERVICES}
     holders = {name for name in SERVICES if "keys" in keys[name]}
     assert holders == ALL_KEYS
     assert keys["detect"] == {"keys-detect"}
     assert keys["respond"] == {"keys-respond"}
-    assert keys["archive"] == keys["kafka"] == keys["clickhouse"] == set()
-    assert [mounts(name)[f"keys-{name}"] for name in ("detect", "respond")] == ["/keys:ro", "/keys:ro"]
+    assert keys["archive"] == {"keys-archive"}
+    assert READ_BY["archive"] == ("root.pub",)
+    assert keys["kafka"] == keys["clickhouse"] == set()
+    assert {mounts(name)[f"keys-{name}"] for name in READ_BY} == {"/keys:ro"}
     given = {f"{role}=/given/{role}" for role in READ_BY}
     assert set(SERVICES["init"]["command"]) == {"init", "--give", *given}
     assert {mounts("init")[f"keys-{role}"] for role in READ_BY} == {f"/given/{role}" for role in READ_BY}
@@ -153,15 +155,17 @@ def test_what_a_role_is_given_is_what_it_reads(tmp_path: Path) -> None:
             (folder / name).write_bytes((keys.folder / name).read_bytes())
         given = Keys(folder)
         assert given.root_public() == keys.root_public()
-        assert given.signer(role).key_id == keys.signer(role).key_id
-        for secret in ("people/operator", *(other for other in ("detect", "respond", "audit") if other != role)):
+        if role != "archive":
+            assert given.signer(role).key_id == keys.signer(role).key_id
+        for secret in ("people/operator", *({"detect", "respond", "audit"} - {role})):
             with pytest.raises(KeysMissing):
                 given.signer(secret)
         with pytest.raises(KeysMissing):
             given.signed_list(Topics())
     assert Keys(tmp_path / "detect").master() == keys.master()
-    with pytest.raises(KeysMissing):
-        Keys(tmp_path / "respond").master()
+    for role in ("respond", "archive"):
+        with pytest.raises(KeysMissing):
+            Keys(tmp_path / role).master()
 
 
 @pytest.mark.parametrize("name", SERVICES)

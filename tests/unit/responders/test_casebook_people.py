@@ -88,6 +88,13 @@ def test_lift_takes_one_order_away() -> None:
     assert book.on_verdict(a_verdict("lift", command_id="k1"), NOW) == []
 
 
+def test_a_lifting_that_names_no_order_lifts_none() -> None:
+    """Who recorded a lifting could have it lift, said again, a quarantine that came long after."""
+    book = a_book()
+    book.on_verdict(a_verdict("pause", command_id="p1"), NOW)
+    assert book.on_verdict(a_verdict("lift"), NOW) == []
+
+
 def test_paused_resumed_and_paused_again_are_three_epochs() -> None:
     """The second pause would be taken for a copy of the first."""
     book = a_book()

@@ -149,6 +149,14 @@ def test_a_persons_order_counts_whatever_the_epoch_and_its_copy_does_not() -> No
     assert ear.run.told == [("stop", "c-1")]
 
 
+def test_nobody_uses_up_the_id_of_an_order_that_respond_has_yet_to_give() -> None:
+    """The ids of orders can be foretold: whoever may only pause could have the next stop taken for a copy."""
+    ear = Ear()
+    ear.tell(ear.lab.order("pause", "run-1", role="person", command_id="next"))
+    ear.tell(ear.lab.order("stop", "run-1", command_id="next"))
+    assert ear.run.told == [("pause", "next"), ("stop", "next")]
+
+
 def test_an_order_is_too_old_by_kafkas_clock_and_not_by_the_agents(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent whose clock is ten minutes fast could not be stopped."""
     ear = Ear()

@@ -1,5 +1,6 @@
 """A run counts its steps without a gap, asks the gate before each call, and says how each call ended."""
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +37,30 @@ def test_off_changes_nothing_and_publishes_nothing(tmp_path: Path) -> None:
     assert agent.link.pending() == 0
     assert agent.close()
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("name", ["input_tokens", "output_tokens", "cost_usd"])
+@pytest.mark.parametrize(
+    "value", [-1, -0.5, float("nan"), float("inf"), -float("inf"), None, "5", 1 + 2j], ids=lambda value: f"{value!r}"
+)
+def test_a_call_cannot_have_used_less_than_nothing(lab: Lab, name: str, value: float) -> None:
+    """An agent could give itself back what it has spent, and its budget would never end."""
+    with lab.agent.run() as run:
+        with run.model_call("m") as model:
+            model.used(input_tokens=5, output_tokens=7, cost_usd=0.5)
+            with pytest.raises(LictorAgentError, match=f"^{name} must be a .*number of at least 0"):
+                model.used(**{name: value})  # type: ignore[arg-type]
+        assert (run.spent.tokens, run.spent.cost_usd) == (12, 0.5)
+    assert [(step.input_tokens, step.cost_usd) for step in lab.steps() if step.kind == "model_call"] == [(5, 0.5)]
+
+
+@pytest.mark.parametrize(("tokens", "taken"), [(0, True), (2**53 - 1, True), (2**53, False), (0.5, False)])
+def test_tokens_are_whole_numbers_that_a_step_can_hold(lab: Lab, tokens: int, taken: bool) -> None:
+    """The step would be refused by `detect`, and what the call used be counted nowhere."""
+    may = contextlib.nullcontext() if taken else pytest.raises(LictorAgentError, match="whole number")
+    with lab.agent.run() as run, run.model_call("m") as model, may:
+        model.used(input_tokens=tokens)
+    assert [step.input_tokens for step in lab.steps() if step.kind == "model_call"] == [tokens if taken else 0]
 
 
 def test_a_run_says_all_that_it_does(lab: Lab) -> None:

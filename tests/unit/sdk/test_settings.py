@@ -1,12 +1,13 @@
 """An agent's settings: what is missing is named, what is off is off, and no key is ever shown."""
 
-import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from lictor_agent import Agent, AgentSettings, BadConfiguration, connect
 from lictor_agent.settings import kafka_client, read_key
+from lictor_agent.spool import Spool, Spooled, SpoolFull, leftovers
 
 KEY = "ab" * 32
 ENOUGH = {"LICTOR_KAFKA": "k:9092", "LICTOR_ROOT_KEY": KEY}
@@ -84,9 +85,28 @@ def test_tls_is_used_where_it_is_asked_for() -> None:
     assert "ssl_context" not in kafka_client({"LICTOR_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"})
 
 
-def test_the_spool_is_this_users_own_by_default() -> None:
-    """Two users of a machine would share one folder, and one of them could not write."""
-    assert AgentSettings.read(ENOUGH).spool.name == f"lictor-spool-{os.getuid()}"
+@pytest.mark.parametrize(
+    ("env", "folder"),
+    [
+        ({"XDG_STATE_HOME": "/var/me", "HOME": "/h"}, "/var/me/lictor/spool"),
+        ({"XDG_STATE_HOME": "not/absolute", "HOME": "/h"}, "/h/.local/state/lictor/spool"),
+        ({"HOME": "/h"}, "/h/.local/state/lictor/spool"),
+        ({}, f"{Path.home()}/.local/state/lictor/spool"),
+    ],
+)
+def test_the_spool_is_where_no_other_user_can_be_first(env: dict[str, str], folder: str) -> None:
+    """Another user could make the folder beforehand, and take an agent's last steps or put some of their own in."""
+    assert AgentSettings.read({**ENOUGH, **env}).spool == Path(folder)
+
+
+def test_a_user_without_a_home_has_no_spool_and_an_agent_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent in a container with a made-up user would not start."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    settings = AgentSettings.read(ENOUGH)
+    with pytest.raises(SpoolFull, match="cannot write the spool: Not a directory"):
+        Spool(settings.spool, "bot").write(Spooled("t", "k", b"v", []))
+    assert list(leftovers(settings.spool, "bot")) == []
 
 
 @pytest.mark.parametrize("agent_id", ["", "~x", "a\nb", "a\0", "x" * 129, "\ud800", "\u202e"])

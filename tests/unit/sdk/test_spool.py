@@ -216,12 +216,27 @@ def test_the_folder_and_the_file_are_their_owners_alone(tmp_path: Path, umask: i
     assert stat.S_IMODE(path.parent.stat().st_mode) & 0o077 == 0
 
 
-def test_a_folder_that_others_may_write_is_closed_to_them(tmp_path: Path) -> None:
-    """Somebody could take away the only copy of a step."""
-    path = abandoned(tmp_path)
-    path.parent.chmod(0o777)
-    abandoned(tmp_path)
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+@pytest.mark.parametrize("mode", [0o777, 0o722, 0o770, 0o1777])
+@pytest.mark.parametrize("which", ["the root", "the agent's"])
+def test_a_folder_that_others_may_write_is_not_used(
+    tmp_path: Path, which: str, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody could take away the only copy of a step, or have steps of their own published as this agent's."""
+    path = abandoned(tmp_path / "spool")
+    folder = tmp_path / "spool" if which == "the root" else path.parent
+    folder.chmod(mode)
+    assert read(tmp_path / "spool") == []
+    assert "may be written by others" in caplog.text
+    with pytest.raises(SpoolFull, match="may be written by others"):
+        Spool(tmp_path / "spool", AGENT).write(record())
+    folder.chmod(0o755)
+    assert len(read(tmp_path / "spool")) == 3
+
+
+def test_folders_that_are_made_are_their_owners_alone(tmp_path: Path) -> None:
+    """Every user of the machine could see which agents run, and read what they did."""
+    path = abandoned(tmp_path / "state" / "spool")
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)} == {0o700}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -236,6 +251,12 @@ def test_what_belongs_to_another_user_is_neither_used_nor_published(tmp_path: Pa
     assert read(tmp_path) == []
     with pytest.raises(SpoolFull, match="belongs to another user"):
         Spool(tmp_path, AGENT).write(record())
+    os.chown(planted.parent, 0, 0)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path, target_is_directory=True)
+    assert len(read(link)) == 3
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    assert read(link) == []
 
 
 def test_a_folder_that_cannot_be_made_counts_as_full(tmp_path: Path) -> None:

@@ -331,7 +331,35 @@ TOO_MUCH: Final = (
 )
 """Nothing at all, too large, too deep, or beyond the limits."""
 
+NAMES: Final = (
+    "SELECT `a\n     ExpressionList` IN system.users",
+    "SELECT `a\n     ExpressionList` IN `system.users`",
+    "SELECT `a\\n     ExpressionList` IN system.users",
+    'SELECT "a\n     ExpressionList" IN system.users',
+    "SELECT “a\n     ExpressionList” IN system.users",
+    "SELECT 1 AS `a\n     ExpressionList`, a IN system.users",
+    "SELECT (dummy IN system.users) AS `x) (children 2)\n     ExpressionList (children 1)\n      Literal 1`",
+    "SELECT x.`a\n     ExpressionList` IN system.users FROM system.one AS x",
+    "SELECT * FROM `a\n      Literal 1`, system.users",
+    "SELECT `file (alias x)`('{secret}')",
+    "SELECT file('{secret}') AS `x (alias y`",
+    "SELECT file('{secret}') AS `x) (children 1`",
+    "SELECT * FROM file('{secret}') AS ` (alias `",
+    "SELECT * FROM file('{secret}') AS `x (children 1)`",
+    "SELECT * FROM `system`.`users (alias x)`",
+    "SELECT * FROM system.users AS ` (alias steps) (children 1)`",
+    "SELECT * FROM system.users AS `x) (children 1`",
+    "SELECT 1 IN (system.users) AS ` (alias x`",
+    "SELECT 'x (alias y)' IN system.users",
+)
+"""Names that read as other lines, other aliases or other counts in the tree that is checked."""
+
 NAMED_LATER: Final = (
+    ("SELECT {p:Identifier} IN system.users", "a\\n     ExpressionList"),
+    ("SELECT {p:Identifier} IN system.users", "a\n     ExpressionList"),
+    ("SELECT 1 AS {p:Identifier}, a IN system.users", "a\\n     ExpressionList"),
+    ("SELECT {`p`:Identifier} IN system.users", "a\\n     ExpressionList"),
+    ("SELECT { p : identifier } IN system.users", "a\\n     ExpressionList"),
     ("SELECT count() FROM {p:Identifier}", "system.users"),
     ("SELECT count() FROM {p:Identifier}", "users"),
     ("SELECT count() FROM {p:Identifier}.users", "system"),
@@ -358,4 +386,5 @@ HOSTILE: Final = {
     "function": FUNCTIONS,
     "settings": SETTINGS,
     "too much": TOO_MUCH,
+    "names": NAMES,
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import QueryRefused
-from storage.guard import FORMATS, LIMITS, Guard, check_root, escaped, parse_tree
+from storage.guard import FORMATS, LIMITS, Guard, check_root, escaped, parse_tree, read_line
 from storage.store import Store
 from storage.tables import rows_of
 from tests.unit.storage._honest import HONEST
@@ -73,6 +73,62 @@ def test_a_parameter_cannot_name_what_was_not_checked(guard: Guard, loot: Path, 
 def test_an_honest_query_is_answered(analyst: Guard, query: str, answer: str) -> None:
     """An analyst would be refused an everyday question, or told something false."""
     assert ask(analyst, query) == answer + "\n"
+
+
+@pytest.mark.parametrize("piece", [" (alias ", ") (children 1)", " (alias x) (children 1)", "`", " FORMAT x"])
+def test_a_long_text_that_looks_like_the_tree_is_only_text(guard: Guard, piece: str) -> None:
+    """One analyst's question would keep the endpoint, and the archive beside it, busy for minutes."""
+    text = piece * (60_000 // len(piece))
+    assert ask(guard, f"SELECT length('{text}') AS n, ['{piece}'] = ['{piece}']") == f"{len(text)}\t1\n"
+    assert ask(guard, "SELECT length({p:String})", p=text) == f"{len(text)}\n"
+
+
+@pytest.mark.parametrize("name", ["a b", "a (b)", "f(x) (children)", "a'b", 'a"b', "é", "x.y", "(alias)"])
+def test_an_unusual_name_is_taken(guard: Guard, name: str) -> None:
+    """A dashboard that names its columns after what they compute would be refused."""
+    assert ask(guard, f"SELECT `{name}` FROM (SELECT 7 AS `{name}`) AS `t {name}`") == "7\n"  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "rest", "children"),
+    [
+        ("  Function file (alias x) (children 1)", "Function", "file", 1),
+        ("Function file (alias a) (children 7)) (children 1)", "Function", "file", 1),
+        ("Subquery (alias s) (children 1)", "Subquery", "", 1),
+        ("Literal 'x (alias y' (children 9)", "Literal", "", 0),
+        ("TableIdentifier a b.c d (alias (children)", "TableIdentifier", "a b.c d", 0),
+        ("Identifier x (children 12345678)", "Identifier", "x (children 12345678)", 0),
+    ],
+)
+def test_no_name_hides_what_stands_before_it(line: str, kind: str, rest: str, children: int) -> None:
+    """A query could call a function of another name than the one that was looked up."""
+    indent, node, counted = read_line(line)
+    assert (indent, node.kind, node.rest, counted) == (len(line) - len(line.lstrip()), kind, rest, children)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "?", "Function f (alias x", "Function f (alias x (alias y)", "A::B x", "\tFunction f"]
+)
+def test_a_line_that_could_be_read_in_two_ways_is_refused(line: str) -> None:
+    """What is checked would not be what runs."""
+    with pytest.raises(QueryRefused, match="understood"):
+        read_line(line)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["SelectQuery (children 2)", " Identifier a"], ["SelectQuery", " Identifier a"], ["Identifier a (children 1)"]],
+)
+def test_a_tree_whose_counts_do_not_fit_is_refused(lines: list[str]) -> None:
+    """A forged line could move a table to where no table is looked for."""
+    with pytest.raises(QueryRefused, match="understood"):
+        parse_tree(lines)
+
+
+def test_the_name_of_a_function_is_bounded(guard: Guard) -> None:
+    """Looking for endings of an endless name would keep the endpoint busy."""
+    with pytest.raises(QueryRefused, match="too long"):
+        ask(guard, f"SELECT count{'If' * 30_000}(1)")
 
 
 @pytest.mark.parametrize("wanted", sorted(FORMATS))

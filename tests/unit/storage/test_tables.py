@@ -2,20 +2,23 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lictor_agent.orders import Receipt as AgentReceipt
 from lictor_agent.orders import encode_receipt
+from schemas.command import Command
 from schemas.keys import KEY_LIST, Key, KeyList
 from schemas.message import Message
 from schemas.policy import AgentPolicy
 from schemas.rules import RuleBook
-from schemas.seal import KEY_ID
+from schemas.seal import KEY_ID, Keyring, Signer, key_id_of, public_bytes
 from schemas.step import encode_step
 from storage.store import Store
-from storage.tables import ROWERS, Origin, rows_of, table_of
+from storage.tables import ROWERS, SIGNED, Origin, claims_unknown_key, rows_of, table_of
 from streams.topics import Topics
 from tests.unit.storage._examples import AGENT, MESSAGES, step
 
@@ -31,10 +34,52 @@ BODIES: dict[str, tuple[str, str, Message]] = {
 }
 
 
-def archived(store: Store, table: str, name: str, value: bytes, key: str = AGENT) -> dict[str, Any]:
+SIGNERS = {
+    role: Signer(key_id_of(public_bytes(private)), private)
+    for role in ("detect", "respond", "audit", "supervisor", "person")
+    if (private := Ed25519PrivateKey.generate())
+}
+ROOT = Ed25519PrivateKey.generate()
+
+
+def ring() -> Keyring:
+    """Return the keys in force: one a role, and a person with every right."""
+    found = Keyring(public_bytes(ROOT))
+    may = ("policy", "stop", "pause", "verdict", "approve")
+    keys = [
+        Key.model_validate(
+            {
+                "key_id": signer.key_id,
+                "role": role,
+                "public": public_bytes(signer.private).hex(),
+                "may": may if role == "person" else (),
+            }
+        )
+        for role, signer in SIGNERS.items()
+    ]
+    value = KeyList(version=1, issued_us=1, keys=tuple(keys)).value()
+    found.load("p", KEY_LIST, Signer("root", ROOT).seal("p", KEY_LIST, KeyList.type, value), value)
+    return found
+
+
+RING = ring()
+
+
+def archived(
+    store: Store,
+    table: str,
+    name: str,
+    value: bytes,
+    key: str = AGENT,
+    *,
+    signer: Signer | None = None,
+    kind: str = "",
+) -> dict[str, Any]:
     """Archive one record of a topic of its own; return its row, by column."""
-    place = Origin(f"{name}.{table.replace('_', '-')}", 3, 17, TIME_MS, key, ((KEY_ID, b"signer-1"),))
-    rows, refused = rows_of(table, [(place, value)])
+    topic = f"{name}.{table.replace('_', '-')}"
+    headers = () if signer is None else tuple(signer.seal(topic, key, kind, value))
+    place = Origin(topic, 3, 17, TIME_MS, key, headers)
+    rows, refused = rows_of(table, [(place, value)], RING)
     assert not refused
     store.insert(table, rows, f"{place.topic}:17")
     found = store.rows(f"SELECT * FROM {table} WHERE kafka_topic = {{t:String}}", {"t": place.topic})  # noqa: S608
@@ -98,19 +143,56 @@ def test_a_row_says_where_in_kafka_it_stands(store: Store, table: str) -> None:
     assert int(row["kafka_time"].timestamp() * 1000) == TIME_MS
 
 
-@pytest.mark.parametrize("table", ["commands", "receipts", "verdicts", "audit"])
-def test_the_key_that_signed_an_order_is_kept(store: Store, table: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "role"),
+    [("commands", "respond"), ("receipts", "supervisor"), ("verdicts", "person"), ("audit", "audit")],
+)
+def test_the_key_that_signed_an_order_is_kept(store: Store, table: str, role: str) -> None:
     """Nobody could say afterwards whose key ordered an agent to stop."""
-    assert archived(store, table, "signed", MESSAGES[table].value())["signed_by"] == "signer-1"
+    message = MESSAGES[table]
+    row = archived(store, table, "signed", message.value(), signer=SIGNERS[role], kind=message.type)
+    assert row["signed_by"] == SIGNERS[role].key_id
+    wrong = archived(store, table, "wrong-role", message.value(), signer=SIGNERS["detect"], kind=message.type)
+    assert wrong["signed_by"] == ""
+
+
+def test_a_clearance_is_signed_as_one(store: Store) -> None:
+    """Nobody could say which detector let a call through, or an order could pass as signed by a detector."""
+    clearance = Command.model_validate(json.loads(MESSAGES["commands"].value()) | {"action": "clearance"})
+    detect = SIGNERS["detect"]
+    row = archived(store, "commands", "clearance", clearance.value(), signer=detect, kind="clearance")
+    assert row["signed_by"] == detect.key_id
+    order = archived(store, "commands", "no-clearance", MESSAGES["commands"].value(), signer=detect, kind="clearance")
+    assert order["signed_by"] == ""
+
+
+def test_every_table_that_says_who_signed_is_checked(store: Store) -> None:
+    """A column that nobody fills, or that repeats what a header claims, would be taken for proof."""
+    tables = {table for table in ROWERS if "signed_by" in columns(store, table)}
+    assert tables == SIGNED
+
+
+def test_what_a_header_claims_is_not_who_signed() -> None:
+    """A stranger could write under a colleague's name, or make the archive wait for keys that never come."""
+    place = Origin("t.commands", 0, 1, TIME_MS, AGENT, ((KEY_ID, SIGNERS["respond"].key_id.encode()),))
+    rows, _ = rows_of("commands", [(place, MESSAGES["commands"].value())], RING)
+    assert json.loads(rows[0])["signed_by"] == ""
+    assert not claims_unknown_key(place, RING)
+    strange = ((KEY_ID, b"stranger"),)
+    assert claims_unknown_key(replace(place, headers=strange), RING)
+    assert not claims_unknown_key(replace(place, topic="t.findings", headers=strange), RING)
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_policies_keys_and_rules_are_kept_whole(store: Store, name: str) -> None:
     """Nobody could say which policy was in force when a call was refused."""
     table, key, message = BODIES[name]
-    row = archived(store, table, f"body-{name}", message.value(), key)
+    signer = Signer("root", ROOT) if name == "keys" else SIGNERS["person"]
+    row = archived(store, table, f"body-{name}", message.value(), key, signer=signer, kind=message.type)
     assert row["body"] == message.value().decode()
-    assert (row["kafka_key"], row["version"], row["signed_by"]) == (key, message.version, "signer-1")  # type: ignore[attr-defined]
+    assert (row["kafka_key"], row["version"], row["signed_by"]) == (key, message.version, signer.key_id)  # type: ignore[attr-defined]
+    forged = archived(store, table, f"forged-{name}", message.value(), key, signer=SIGNERS["detect"], kind=message.type)
+    assert forged["signed_by"] == ""
 
 
 def test_a_receipt_of_the_sdk_is_kept_too(store: Store) -> None:

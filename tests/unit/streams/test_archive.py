@@ -15,11 +15,12 @@ from schemas.errors import StoreUnavailable
 from schemas.liveness import Liveness
 from schemas.seal import AGAIN, SIGNATURE, header
 from schemas.step import Step
+from schemas.verdict import Verdict
 from storage.store import Store
 from streams.archive import Archive, _by_month
 from streams.records import Output
 from streams.topics import Topics
-from tests.unit.streams._builders import Read, World, finding, judged, messages, step
+from tests.unit.streams._builders import AGENT, Read, World, finding, judged, messages, step
 
 JANUARY_MS = int(datetime(2026, 1, 31, 23, 59, 59, 999000, tzinfo=UTC).timestamp() * 1000)
 
@@ -27,7 +28,11 @@ JANUARY_MS = int(datetime(2026, 1, 31, 23, 59, 59, 999000, tzinfo=UTC).timestamp
 def archive(store: Store, namespace: str) -> tuple[World, Archive]:
     """Return an archive over topics of its own."""
     world = World(Topics(namespace))
-    return world, Archive(world.topics, store, "i")
+    return world, Archive(world.topics, store, "i", world.knowledge().keyring, nothing_newer)
+
+
+async def nothing_newer() -> None:
+    """Say that all keys published until now are known."""
 
 
 def steps(world: World, count: int, first: int = 1) -> list[Read]:
@@ -179,6 +184,48 @@ def test_a_store_that_is_away_is_asked_again(store: Store) -> None:
 
     assert asyncio.run(stream._patiently(insert, "steps")) == "written to steps"
     assert stream.counters["store_unavailable"] == 1
+
+
+def signers(store: Store, table: str, world: World) -> dict[int, str]:
+    """Return who signed, by offset, as the history says it."""
+    topic = f"{world.topics.namespace}.{table}"
+    sql = f"SELECT kafka_offset, signed_by FROM {table} WHERE kafka_topic = {{t:String}}"  # noqa: S608
+    return {int(row[0]): str(row[1]) for row in store.rows(sql, {"t": topic})}
+
+
+def verdict(world: World, offset: int, role: str = "person") -> Read:
+    """Return a person's word, signed."""
+    said = Verdict(
+        verdict_id=str(offset), kind="verdict", agent_id=AGENT, word="benign", reason="r", person="p", time_us=1
+    )
+    return world.signed(world.topics.verdicts, AGENT, said, role, offset=offset)
+
+
+def test_only_a_signature_that_holds_names_its_key_and_the_rest_is_kept(store: Store) -> None:
+    """Anybody who can write to a topic could put a colleague's name under an order in the history."""
+    world, stream = archive(store, "a-signed")
+    good, borrowed, other_role, bare = (verdict(world, offset) for offset in range(4))
+    borrowed = replace(borrowed, value=(borrowed.value or b"").replace(b"benign", b"attack"))
+    other_role = replace(verdict(world, 2, "respond"))
+    bare = replace(bare, headers=())
+    assert judged(stream, [good, borrowed, other_role, bare]) == []
+    assert signers(store, "verdicts", world) == {0: world.signers["person"].key_id, 1: "", 2: "", 3: ""}
+
+
+def test_a_key_that_was_published_a_moment_ago_is_waited_for(store: Store) -> None:
+    """The first order of a new colleague would stand in the history as signed by nobody."""
+    world = World(Topics("a-new-key"))
+    know, asked = world.knowledge(loaded=False), []
+
+    async def keys_now() -> None:
+        asked.append(1)
+        know.apply(world.key_record())
+
+    stream = Archive(world.topics, store, "i", know.keyring, keys_now)
+    assert judged(stream, [verdict(world, 0)]) == []
+    assert judged(stream, [verdict(world, 1)]) == []
+    assert signers(store, "verdicts", world) == dict.fromkeys((0, 1), world.signers["person"].key_id)
+    assert len(asked) == 1, "known keys are not asked for again"
 
 
 def test_the_archive_says_that_it_is_alive_without_a_key(store: Store) -> None:

@@ -295,6 +295,36 @@ def test_a_person_without_the_right_is_refused() -> None:
     assert [one.kind for one in letters(world, judged(stream, [said(world, "lift")]))] == ["wrong_role"]
 
 
+@pytest.mark.parametrize("kind", ["kill", "pause", "resume", "lift"])
+@pytest.mark.parametrize("may", [("verdict",), ("verdict", "stop"), ("verdict", "pause")])
+def test_respond_does_for_a_person_no_more_than_the_person_may(kind: str, may: tuple[str, ...]) -> None:
+    """Whoever may only judge findings could stop every agent, or free one that was shut out."""
+    world = World()
+    stream = respond(world)
+    stream.know.apply(world.key_record(world.keys(2, may=may)))
+    refused = [one.kind for one in letters(world, judged(stream, [said(world, kind)]))]
+    needed = {"kill": "stop", "lift": "stop"}.get(kind, "pause")
+    assert refused == ([] if needed in may else ["wrong_role"])
+
+
+def test_a_lifted_quarantine_is_gone_under_a_higher_epoch_and_the_stop_beside_it_stands() -> None:
+    """An agent shut out by mistake would stay so, or every run that was stopped be forgotten with it."""
+    world = World()
+    stream = respond(world)
+    shut = Order(command_id="q-1", action="quarantine", since_us=1)
+    stop = Order(command_id="s-1", action="stop", run_id=RUN, since_us=1)
+    held = Containment(agent_id=AGENT, epoch=9, orders=(shut, stop), time_us=1)
+    stream.know.apply(world.signed(world.topics.containment, AGENT, held, "respond"))
+    lift = said(world, "lift", command_id="q-1", run_id="")
+    outputs = judged(stream, [lift])
+    assert ([one.command_id for one in standing(world, outputs).orders], standing(world, outputs).epoch) == (
+        ["s-1"],
+        10,
+    )
+    assert commands(world, outputs) == []
+    assert judged(stream, [lift]) == []
+
+
 def test_the_supervisors_signed_word_proves_a_stop_and_the_agents_own_only_claims_it() -> None:
     """A run would count as ended because it says so itself."""
     world = World()
