@@ -65,7 +65,8 @@ class Casebook:
     ) -> list[Message]:
         """Return everything one finding leads to. `now_us`: the finding's append time. A repeat leads to nothing."""
         case = self.case(finding.agent_id)
-        self.limiter.saw(finding.agent_id, now_us)
+        if finding.identity == "marked":  # a name that nobody has proven makes no fleet larger
+            self.limiter.saw(finding.agent_id, now_us)
         if finding.finding_id in case.judged:
             return []
         _remember(case, finding.finding_id, now_us)

@@ -20,6 +20,8 @@ class Limiter:
     def __init__(self) -> None:
         self.taken: dict[str, deque[tuple[int, str]]] = {}
         self.fleet: dict[str, int] = {}
+        self.registered = 0
+        """Agents that a policy names: the fleet is at least these, whether or not anything was found on them."""
 
     def saw(self, agent_id: str, now_us: int) -> None:
         """Count an agent as part of the fleet."""
@@ -47,7 +49,7 @@ class Limiter:
     def _share(self, limit: ActionLimit, now_us: int) -> float:
         for agent_id in [name for name, at in self.fleet.items() if at < now_us - HOUR_US]:
             del self.fleet[agent_id]
-        return max(limit.fleet_floor, limit.fleet_share * len(self.fleet))
+        return max(limit.fleet_floor, limit.fleet_share * max(self.registered, len(self.fleet)))
 
     def _recent(self, action: str, now_us: int) -> deque[tuple[int, str]]:
         taken = self.taken.setdefault(action, deque())

@@ -134,6 +134,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         """Set once partitions were assigned for the first time."""
         self.on_loop: list[Callable[[], Awaitable[None]]] = []
         self._lock = asyncio.Lock()
+        self._torn = False
+        """State includes what is not published: only ever outside the lock when something failed."""
         self._due = {"checkpoint": 0.0, "commit": 0.0, "tick": 0.0}
         self._producer = producer_for(settings)
         self.sender = Sender(self._producer)
@@ -193,6 +195,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
     async def _handle_all(self, fetched: Mapping[TopicPartition, Sequence[Record]], lease_ends: float) -> None:
         """Judge each partition while the outputs of those before it are on their way; return when all are acknowledged."""
         sending: list[asyncio.Task[None]] = []
+        self._torn = True
         try:
             for place, records in fetched.items():
                 known = self.places.get(place)
@@ -202,6 +205,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
                 sending.append(asyncio.create_task(self._send(known, place.partition, records, outputs)))
         finally:
             await asyncio.gather(*sending)
+        self._torn = False
 
     async def _judge(self, place: TopicPartition, records: Sequence[Record], lease_ends: float) -> Sequence[Output]:
         fresh = self._not_included(place, self.owned[place.partition], records)
@@ -252,7 +256,11 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         return lag
 
     async def _keep(self, partitions: Iterable[int]) -> None:
-        """Checkpoint what changed, then commit."""
+        """Checkpoint what changed, then commit. Never on the way out of a failure: what was judged and not published would
+        be kept as done, and the next owner would take it for a repeat.
+        """
+        if self._torn:
+            return
         if self.stream.keeps_state:
             for partition in partitions:
                 await self._checkpoint(partition)

@@ -77,6 +77,7 @@ class Respond(Stream):
         """Handle each record in order; what is not signed as it must be becomes a dead letter."""
         out: list[Output] = []
         book = self.books[place.partition]
+        self.limiter.registered = len(self.know.facts.policies)
         handlers = {
             self.topics.findings.name: self._on_finding,
             self.topics.receipts.name: self._on_receipt,

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from lictor.cli.run import READ_BY
+
 Environment = Mapping[str, str]
 
 
@@ -35,7 +37,7 @@ def lictor(environment: Environment, *words: str) -> "subprocess.CompletedProces
 
 def init(environment: Environment, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
     """Run `lictor init` as docker-compose.yml does."""
-    words = [word for role in ("detect", "respond") for word in ("--give", f"{role}={tmp_path / role}")]
+    words = [word for role in READ_BY for word in ("--give", f"{role}={tmp_path / role}")]
     return lictor(environment, "init", *words)
 
 
@@ -66,6 +68,7 @@ def test_init_makes_what_is_missing_and_leaves_what_is_there(environment: Enviro
     assert "version 1 in force, 0 records published" in second.stdout
     files = sorted(path.name for path in (tmp_path / "respond").iterdir())
     assert files == ["respond.key", "root.pub"]
+    assert [path.name for path in (tmp_path / "archive").iterdir()] == ["root.pub"], "its process serves SQL"
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "detect").iterdir())
 
 
@@ -84,4 +87,4 @@ def test_init_says_what_it_needs(environment: Environment, tmp_path: Path) -> No
     """A container that fails must say why in one line, or nobody finds out what to set."""
     without = {name: value for name, value in environment.items() if name != "LICTOR_KAFKA"}
     assert lictor(without, "init").stderr.startswith("lictor: LICTOR_KAFKA is not set")
-    assert "ROLE=FOLDER" in lictor(environment, "init", "--give", "archive=/tmp/x").stderr
+    assert "ROLE=FOLDER" in lictor(environment, "init", "--give", f"audit={tmp_path}").stderr

@@ -183,6 +183,14 @@ def test_over_a_limit_the_order_becomes_a_question_with_the_reason(limit: dict[s
     assert (of(Command, out), decided(out).approval_id) == ([], question.approval_id)
 
 
+def test_a_name_that_nobody_has_proven_makes_no_fleet_larger() -> None:
+    """Whoever may write steps could lift the bound on the cure by inventing agents."""
+    book = a_book()
+    for number in range(9):
+        book.on_finding(a_finding(str(number), agent_id=f"a{number}", identity="unmarked"), a_rule_book(), NOW)
+    assert book.limiter.fleet == {}
+
+
 def test_every_agent_with_a_finding_is_part_of_the_fleet() -> None:
     """In a large fleet no more agents could be stopped than in a small one."""
     book, half = a_book(), a_rule_book(safety=Safety(default=ActionLimit(fleet_share=0.5, fleet_floor=1)))

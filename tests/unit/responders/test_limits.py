@@ -68,6 +68,15 @@ def test_no_more_than_a_share_of_the_fleet_is_reached(fleet: int, hit: int, refu
     assert not refused or "50% of the fleet" in answer
 
 
+def test_agents_that_a_policy_names_are_of_the_fleet() -> None:
+    """In the first hour, or with nothing found on anybody else, a second agent could not be stopped."""
+    limiter = stopped(Limiter(), 4)
+    bound = safety(fleet_share=0.5, fleet_floor=1)
+    assert limiter.refuse("stop", "b", bound, NOW) != ""
+    limiter.registered = 10
+    assert limiter.refuse("stop", "b", bound, NOW) == ""
+
+
 def test_a_small_fleet_can_be_acted_on_all_the_same() -> None:
     """Whoever runs one agent could never have it stopped."""
     limiter = Limiter()
