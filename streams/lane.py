@@ -256,8 +256,10 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         return lag
 
     async def _keep(self, partitions: Iterable[int]) -> None:
-        """Checkpoint what changed, then commit. Never on the way out of a failure: what was judged and not published would
-        be kept as done, and the next owner would take it for a repeat.
+        """Checkpoint what changed, then commit.
+
+        Never on the way out of a failure: what was judged and not published would be kept as done, and the next owner
+        would take it for a repeat.
         """
         if self._torn:
             return

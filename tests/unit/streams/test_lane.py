@@ -24,6 +24,7 @@ class Failing(Stream):
 
     async def judge(self, place: TopicPartition, records: Sequence[Record]) -> Sequence[Output]:
         """Judge the first, fail at the second."""
+        del records
         if self.judged:
             raise Fenced
         self.judged.append(place.partition)
@@ -31,6 +32,7 @@ class Failing(Stream):
 
     def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
         """Note that a checkpoint is about to be written."""
+        del whole
         self.asked.append(partition)
         return {}
 
@@ -49,6 +51,8 @@ def test_nothing_is_kept_once_something_was_judged_and_not_published() -> None:
                 {place: [Read(place.topic, place.partition, 0, 1, b"k", b"v")] for place in places}, 1e9
             )
         await asyncio.wait_for(lane.on_partitions_revoked(places), 5)
+        await lane._consumer.stop()
+        await lane._producer.stop()
         return stream
 
     stream = asyncio.run(fail_and_leave())
