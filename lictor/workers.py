@@ -21,8 +21,9 @@ from streams.archive import Archive
 from streams.broadcast import Follower
 from streams.detect import Detect
 from streams.knowledge import Knowledge
-from streams.lane import Lane, LaneSettings, Stream
+from streams.lane import Lane, LaneSettings
 from streams.respond import Respond
+from streams.stream import Stream
 from streams.topics import Topic, Topics
 
 ROLES: Final = ("detect", "respond", "archive")

@@ -17,8 +17,8 @@ from schemas.liveness import Liveness
 from schemas.seal import AGAIN, Keyring
 from storage.store import Store
 from storage.tables import Origin, claims_unknown_key, repeat_row, rows_of, step_identity, table_of
-from streams.lane import Stream
 from streams.records import Output, Record, plain, refused
+from streams.stream import Stream
 from streams.topics import Topics
 
 log = logging.getLogger("lictor.archive")

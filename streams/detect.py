@@ -24,8 +24,8 @@ from schemas.liveness import Liveness
 from schemas.seal import MARK, Signer, agent_key, header, mark_is_good
 from schemas.step import Step, content, message_key, read_step
 from streams.knowledge import Knowledge
-from streams.lane import Stream
 from streams.records import Output, Record, partition_of, refused, signed
+from streams.stream import Stream
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import time
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +18,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from schemas.checkpoint import Checkpoint
 from schemas.errors import Fenced, LictorError
 from streams import checkpoints
 from streams.records import Output, Record
 from streams.sender import Sender
-from streams.topics import MAX_RECORD_BYTES, Topic
+from streams.stream import Stream
+from streams.topics import MAX_RECORD_BYTES
 
 log = logging.getLogger("lictor.lane")
 
@@ -32,39 +31,6 @@ SESSION_MS: Final = 6000
 STOP_S: Final = 3.0
 LOOP_BOUND_MS: Final = 500
 """aiokafka's heartbeat lives in the event loop; nothing may hold it longer."""
-
-
-class Stream(ABC):
-    """What a stream does. The lane calls these one at a time, never two at once."""
-
-    name: str
-    inputs: tuple[Topic, ...]
-    leased = True
-    """Whether a batch may be published only within the group's lease. Not for a sink that knows what it holds."""
-    keeps_state = True
-    """Whether the lane restores and checkpoints; a stream that keeps its place elsewhere says where in `resume`."""
-
-    @abstractmethod
-    async def judge(self, place: TopicPartition, records: Sequence[Record]) -> Sequence[Output]:
-        """Handle records of one partition, in order; return what to publish."""
-
-    def open(self, partition: int, entries: Mapping[str, Checkpoint]) -> None:  # noqa: B027 - for streams with state
-        """Take over a partition, with the state that was checkpointed."""
-
-    def close(self, partition: int) -> None:  # noqa: B027 - for streams with state
-        """Give up a partition; forget its state."""
-
-    def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
-        """Return the entries changed since the last call (all of them if `whole`); None: forgotten."""
-        return {}
-
-    async def resume(self, places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Return offsets to go on from, for a stream that keeps its place elsewhere."""
-        return {}
-
-    def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
-        """Return what to publish each second: liveness, expiries."""
-        return ()
 
 
 @dataclass(slots=True)
@@ -162,12 +128,25 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         try:
             await self._consumer.start()
             self._consumer.subscribe([topic.name for topic in self.stream.inputs], listener=self)
-            while not self.stopping.is_set():
-                await self._turn()
+            await self._turn_until_stopped()
         finally:
             watch.cancel()
             for last in (self._keep_all, self._consumer.stop, self._producer.stop):
                 await _within(STOP_S, last())
+
+    async def _turn_until_stopped(self) -> None:
+        """Take turns; when told to stop, give the last one a little time: without a broker it would wait for ever."""
+        turning = asyncio.create_task(self._turns())
+        stop = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({turning, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if turning.done():
+            turning.result()
+        await _within(STOP_S, turning)
+
+    async def _turns(self) -> None:
+        while not self.stopping.is_set():
+            await self._turn()
 
     async def _keep_all(self) -> None:
         if self.stopping.is_set():

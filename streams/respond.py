@@ -23,8 +23,8 @@ from schemas.receipt import Receipt
 from schemas.seal import Signer
 from schemas.verdict import Verdict
 from streams.knowledge import Knowledge
-from streams.lane import Stream
 from streams.records import Output, Record, refused, signed
+from streams.stream import Stream
 
 NEEDED: Final = {"kill": "stop", "pause": "pause", "resume": "pause", "lift": "stop"}
 """What a person must be allowed, beside `verdict`, to have `respond` do this: no more than by a command of their own."""

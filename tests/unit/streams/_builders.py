@@ -22,8 +22,8 @@ from schemas.seal import MARK, TYPE, Headers, Keyring, Signer, agent_key, key_id
 from schemas.step import Step, content, encode_step, message_key
 from streams import checkpoints
 from streams.knowledge import Knowledge
-from streams.lane import Stream
 from streams.records import Output, Record
+from streams.stream import Stream
 from streams.topics import Topic, Topics
 
 M = TypeVar("M", bound=Message)

@@ -7,8 +7,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from schemas.errors import Fenced
-from streams.lane import Lane, LaneSettings, Owned, Place, Stream
+from streams.lane import Lane, LaneSettings, Owned, Place
 from streams.records import Output, Record
+from streams.stream import Stream
 from tests.unit.streams._builders import Read
 
 
