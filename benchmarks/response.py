@@ -52,6 +52,7 @@ def run(*, stops: int = STOPS, **_: Any) -> dict[str, Any]:
         "asked_for": stops,
         "rate_per_s": RATE_PER_S,
         "step_to_stop_ms": percentiles(raised),
+        "first_stops_after_start_ms": percentiles([entry["raised_ms"] for entry in many["first"]]),
         "step_to_process_end_ms": percentiles([entry["reaped_ms"] for entry in reaped]),
         "processes": len(reaped),
         "slipped_calls_per_stop": round(sum(entry["slipped"] for entry in many["stops"]) / max(1, len(raised)), 2),

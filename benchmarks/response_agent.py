@@ -15,6 +15,9 @@ from lictor_agent import AgentStopped
 CALL_EVERY: Final = 10
 """Milliseconds, as near as sleeping comes, between two calls of an agent that was told to stop and does not know it."""
 
+FIRST: Final = 20
+"""Stops by a broker and workers that have just started, told apart from those that follow."""
+
 
 def turn(run: lictor_agent.Run) -> None:
     """Do everything but the bad step."""
@@ -53,10 +56,15 @@ def many(count: int, rate_per_s: int) -> None:
     """Begin a run every 1/rate seconds, whatever became of the earlier ones."""
     agent = lictor_agent.connect("bench")
     agent.link.ready.wait(30)
+    first = open_loop(agent, FIRST, rate_per_s)
+    results = open_loop(agent, count, rate_per_s)
+    agent.close(30)
+    print(json.dumps({"first": first, "stops": results, "counters": dict(agent.link.counters)}))
+
+
+def open_loop(agent: lictor_agent.Agent, count: int, rate_per_s: int) -> list[dict[str, Any]]:
+    """Begin so many runs on a fixed schedule; return what became of each."""
     results: list[dict[str, Any]] = []
-    warm = threading.Thread(target=one_stop, args=(agent, []))
-    warm.start()
-    warm.join(30)
     began, threads = time.monotonic(), []
     for number in range(count):
         time.sleep(max(0.0, began + number / rate_per_s - time.monotonic()))
@@ -65,8 +73,7 @@ def many(count: int, rate_per_s: int) -> None:
         threads.append(thread)
     for thread in threads:
         thread.join(60)
-    agent.close(30)
-    print(json.dumps({"stops": results, "counters": dict(agent.link.counters)}))
+    return results
 
 
 def one() -> None:

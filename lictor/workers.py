@@ -28,6 +28,8 @@ from streams.topics import Topic, Topics
 
 ROLES: Final = ("detect", "respond", "archive")
 STORE_TIMEOUT_S: Final = 60.0
+BACKGROUND: Final = 10
+"""Niceness of the archive where it shares a machine with the parts that an agent waits for."""
 log = logging.getLogger("lictor.workers")
 
 
@@ -68,6 +70,8 @@ async def respond(settings: Settings) -> None:
 
 async def archive(settings: Settings) -> None:
     """Every topic → ClickHouse. Holds no private key. With the embedded engine it also serves SQL over HTTP."""
+    if not settings.clickhouse:
+        os.nice(BACKGROUND)
     know = Knowledge(settings.topics, Keys(settings.keys_folder).keyring())
     async with (
         opened_store(settings) as (store, address),
