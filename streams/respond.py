@@ -1,5 +1,6 @@
 """findings, receipts, verdicts → incidents, decisions, questions, commands, containment. Judged in `responders/`."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ NEEDED: Final = {"kill": "stop", "pause": "pause", "resume": "pause", "lift": "s
 """What a person must be allowed, beside `verdict`, to have `respond` do this: no more than by a command of their own."""
 LIMITS: Final = "~limits"
 """The checkpoint entry of what was ordered lately; agent ids cannot start with it (`~` is refused at enrolment)."""
+
+log = logging.getLogger(__name__)
 
 
 class Respond(Stream):
@@ -85,14 +88,17 @@ class Respond(Stream):
         }
         for record in records:
             try:
-                messages = handlers[place.topic](book, record)
+                out.extend([self._output(message) for message in handlers[place.topic](book, record)])
             except (BadRecord, BadSeal) as error:
-                self.counters[f"dead_{error.kind}"] += 1
-                bad = error if isinstance(error, BadRecord) else BadRecord(error.kind, str(error))
-                out.append(refused(self.topics.dead_letters, record, bad, "respond"))
-                continue
-            out.extend(self._output(message) for message in messages)
+                out.append(self._refuse(record, error.kind, str(error)))
+            except Exception as error:
+                log.exception("cannot handle %s[%d] offset %d", record.topic, record.partition, record.offset)
+                out.append(self._refuse(record, "failed", f"Lictor failed on it: {type(error).__name__}"))
         return out
+
+    def _refuse(self, record: Record, kind: str, reason: str) -> Output:
+        self.counters[f"dead_{kind}"] += 1
+        return refused(self.topics.dead_letters, record, BadRecord(kind, reason), "respond")
 
     def _on_finding(self, book: Casebook, record: Record) -> list[Message]:
         self._signer(record, Finding.type)

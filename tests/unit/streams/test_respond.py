@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from responders.autonomy import Ruling
 from schemas.approval import Approval
 from schemas.checkpoint import Checkpoint
 from schemas.command import Command
@@ -285,6 +286,21 @@ def test_only_a_person_speaks_for_a_person(role: str) -> None:
     """A machine's key could lift what a person ordered."""
     world = World()
     assert [one.kind for one in letters(world, judged(respond(world), [said(world, "lift", role)]))] == ["wrong_role"]
+
+
+def test_a_record_that_lictor_itself_fails_on_becomes_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One poisonous finding would end `respond` for good, and nobody would be stopped any more."""
+    world = World()
+    stream = respond(world)
+
+    def fails(*_: object) -> Ruling:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr("responders.casebook._decision", fails)
+        (letter,) = letters(world, judged(stream, [found(world, 1)]))
+    assert (letter.kind, letter.by) == ("failed", "respond")
+    assert len(commands(world, judged(stream, [found(world, 2, run_id="another")]))) == 1
 
 
 def test_a_person_without_the_right_is_refused() -> None:
