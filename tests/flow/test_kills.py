@@ -1,6 +1,7 @@
 """Kill or freeze any part under load: nothing is lost, nothing is stopped twice, the history holds every step once."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -60,13 +61,15 @@ def kill(stack: Stack, role: str) -> None:
     found = component(stack, role)
     assert found.process is not None
     dead = found.process.pid
-    os.kill(dead, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # one that was frozen may have ended by itself meanwhile
+        os.kill(dead, signal.SIGKILL)
     await_ready_again(found, dead)
 
 
 def freeze(stack: Stack, role: str) -> None:
     """Freeze a component until its group has given it up for dead, then let it go on."""
     found = component(stack, role)
+    await_ready_again(found, 0)
     assert found.process is not None
     os.kill(found.process.pid, signal.SIGSTOP)
     try:
