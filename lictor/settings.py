@@ -76,7 +76,7 @@ class Settings:
             raise BadSettings(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
         return cls(
             home=Path(env.get("LICTOR_HOME") or _default_home(env)).expanduser().resolve(),
-            kafka=env.get("LICTOR_KAFKA", ""),
+            kafka=_addresses(env.get("LICTOR_KAFKA", "")),
             clickhouse=env.get("LICTOR_CLICKHOUSE", ""),
             namespace=env.get("LICTOR_NAMESPACE") or DEFAULT_NAMESPACE,
             partitions=_number(env, "LICTOR_PARTITIONS", 4, 1, 1024),
@@ -105,6 +105,14 @@ class Settings:
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return {}
         return found
+
+
+def _addresses(text: str) -> str:
+    for address in text.split(",") if text else ():
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports end there
+            raise BadSettings(f"LICTOR_KAFKA must be host:port, or several between commas, not {text[:200]!r}")
+    return text
 
 
 def _default_home(env: Mapping[str, str]) -> str:

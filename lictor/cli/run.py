@@ -61,7 +61,7 @@ def up(policy: Path | None, detect_workers: int | None, partitions: int | None) 
         signal.signal(number, lambda *_: stack.stopping.set())
     with stack:
         if not stack.stopping.is_set():
-            click.echo(f"Lictor is up. Agents need LICTOR_KAFKA={stack.settings.kafka}. Ctrl-C stops everything.")
+            click.echo(f"Lictor is up; Ctrl-C stops everything. Agents need LICTOR_KAFKA={stack.settings.kafka}")
         stack.wait()
         click.echo("stopping …")
 

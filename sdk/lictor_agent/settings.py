@@ -63,7 +63,7 @@ class AgentSettings:
                 "LICTOR_ROOT_KEY is not set: the root.pub that `lictor keys init` made, or its content"
             )
         return cls(
-            kafka=env.get("LICTOR_KAFKA", ""),
+            kafka=_addresses(env.get("LICTOR_KAFKA", "")),
             root_key=b"" if off else read_key(root, "LICTOR_ROOT_KEY"),
             agent_key=read_key(env["LICTOR_AGENT_KEY"], "LICTOR_AGENT_KEY") if env.get("LICTOR_AGENT_KEY") else b"",
             namespace=env.get("LICTOR_NAMESPACE") or "lictor",
@@ -72,6 +72,15 @@ class AgentSettings:
             off=off,
             kafka_client=kafka_client(env),
         )
+
+
+def _addresses(text: str) -> str:
+    """Return bootstrap addresses, `host:port` between commas, if that is what they are."""
+    for address in text.split(",") if text else ():
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports end there
+            raise BadConfiguration(f"LICTOR_KAFKA must be host:port, or several between commas, not {text[:200]!r}")
+    return text
 
 
 def _state_folder(env: Mapping[str, str]) -> Path:

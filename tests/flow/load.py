@@ -101,8 +101,8 @@ class Load(threading.Thread):
         return [item for steps in self.published.values() for item in steps]
 
 
-def expected_findings(load: Load) -> set[str]:
-    """Return the ids of the findings that the same steps lead to without any broker."""
+def expected_findings(load: Load) -> dict[str, tuple[str, str]]:
+    """Return the findings that the same steps lead to without any broker: id → rule and reason."""
     facts = Facts(rules=load.world.policies.rules)
     facts.take_policy(load.world.policies.of("bot"))
     found: list[Finding] = []
@@ -112,4 +112,4 @@ def expected_findings(load: Load) -> set[str]:
             seen = see(item, digest64(encode_step(item)), offset, item.time_us, "marked", facts)
             found.extend(inspect(seen, memory, facts).findings)
         assert memory.get(message_key(steps[0])) is not None
-    return {finding.finding_id for finding in found}
+    return {finding.finding_id: (finding.rule_id, finding.reason) for finding in found}

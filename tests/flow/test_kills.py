@@ -120,8 +120,10 @@ def check(world: World, load: Load, stack: Stack) -> None:
         counts = history_counts(history, world.topics.steps.name, {}, ends)
     assert rows == distinct == len(load.steps), "the history must hold every step once"
     assert {p.partition: (end, 0) for p, end in ends.items()} == counts, "published = archived + dead-lettered"
-    findings = {finding.finding_id for finding in world.messages(world.topics.findings, Finding)}
-    assert findings == expected_findings(load), "every finding, and no other, whatever died"
+    found = {one.finding_id: (one.rule_id, one.reason) for one in world.messages(world.topics.findings, Finding)}
+    wanted = expected_findings(load)
+    assert [said for name, said in wanted.items() if name not in found] == [], "every finding, whatever died"
+    assert [said for name, said in found.items() if name not in wanted] == [], "and no other"
     orders = {
         (c.target.run_id, c.command_id) for c in world.messages(world.topics.commands, Command) if c.action == "stop"
     }

@@ -111,3 +111,10 @@ def test_a_damaged_or_stale_run_file_means_that_nothing_runs(tmp_path: Path, tex
     """After a power cut every verb would end in a stack trace, or talk to a process that is gone."""
     (tmp_path / "run.json").write_text(text, encoding="utf-8")
     assert Settings(home=tmp_path).running() == {}
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:9092.", "127.0.0.1", ":9092", "kafka:65536", "a:1,b"])
+def test_what_is_no_address_is_refused_in_one_line(text: str) -> None:
+    """A full stop copied along with the address would end in a stack trace of somebody else's library."""
+    with pytest.raises(BadSettings, match="LICTOR_KAFKA must be host:port"):
+        Settings.read({"LICTOR_KAFKA": text})

@@ -120,3 +120,10 @@ def test_a_name_no_agent_can_have_is_refused(agent_id: str) -> None:
 def test_any_other_name_is_taken(agent_id: str) -> None:
     """An agent with an honest name could not be connected."""
     assert connect(agent_id, settings=AgentSettings.read({"LICTOR_MODE": "off"})).agent_id == agent_id
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:9092.", "127.0.0.1", ":9092", "kafka:0", "kafka:65536", "a:1,b", "kafka:²"])
+def test_what_is_no_address_is_refused_in_one_line(text: str) -> None:
+    """A full stop copied along with the address would end in a stack trace of somebody else's library."""
+    with pytest.raises(BadConfiguration, match="LICTOR_KAFKA must be host:port"):
+        AgentSettings.read({"LICTOR_KAFKA": text, "LICTOR_ROOT_KEY": "0" * 64})
