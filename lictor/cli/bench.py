@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from lictor.demo.screen import table
+from lictor.demo.screen import print_table
 
 NAMES: Final = ("response", "detect", "forensics", "gate")
 
@@ -35,4 +35,4 @@ def bench(name: str, steps: int | None, stops: int | None, *, as_json: bool) -> 
         return
     for each, figures in results.items():
         Console().print(f"\n[bold]{each}[/]")
-        Console().print(table(["figure", "value"], [[key, json.dumps(value)] for key, value in figures.items()]))
+        print_table(Console(), ["figure", "value"], [[key, json.dumps(value)] for key, value in figures.items()])

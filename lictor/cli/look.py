@@ -12,7 +12,7 @@ from rich.console import Console
 
 from detectors.base import shown
 from lictor import signers, topic_io
-from lictor.demo.screen import table
+from lictor.demo.screen import print_table
 from lictor.demo.timeline import line_of
 from lictor.history import History
 from lictor.settings import Settings
@@ -69,12 +69,11 @@ def _show_status(found: Status) -> None:
         [part.name, "alive" if part.alive else "DOWN", part.lag, part.said]
         for part in found.parts
     ]  # fmt: skip
-    console.print(table(["part", "state", "behind (records)", "says"], rows))
+    print_table(console, ["part", "state", "behind (records)", "says"], rows)
     ledger = [[row.partition, row.published, row.archived, row.dead_lettered, row.missing] for row in found.ledger]
     if ledger:
-        console.print(
-            table(["steps partition", "published", "archived", "dead-lettered", "on the way or missing"], ledger)
-        )
+        names = ["steps partition", "published", "archived", "dead-lettered", "on the way or missing"]
+        print_table(console, names, ledger)
     for name, count in sorted(found.counters.items()):
         if count:
             click.echo(f"  {shown(name)}: {count}")
@@ -176,7 +175,7 @@ def _show_rows(names: list[str], rows: list[tuple[Any, ...]], *, as_json: bool) 
     if as_json:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_plain))
         return
-    Console().print(table(names, rows))
+    print_table(Console(), names, rows)
     click.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", err=True)
 
 

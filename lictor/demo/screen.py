@@ -58,7 +58,7 @@ class Screen:
         self.ask("The proof, from ClickHouse")
         for question, names, rows in outcome.proofs:
             self.console.print(f"\n{escape(question)}")
-            self.console.print(table(names, rows))
+            print_table(self.console, names, rows)
         self._verdict(outcome)
 
     def _verdict(self, outcome: Outcome) -> None:
@@ -83,12 +83,17 @@ class Screen:
         )
 
 
-def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """Return rows as a table for people."""
+def print_table(console: Console, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows: on a terminal as a table for people, else one line a row, tabs between, nothing cut."""
+    text = [["" if value is None else clean(str(value)) for value in row] for row in rows]
+    if not console.is_terminal:
+        for line in ([clean(name) for name in names], *text):
+            console.file.write("\t".join(line).replace("\n", " ") + "\n")
+        return
     found = Table(*[escape(clean(name)) for name in names], header_style="bold")
-    for row in rows:
-        found.add_row(*["" if value is None else escape(clean(str(value))) for value in row])
-    return found
+    for row in text:
+        found.add_row(*map(escape, row))
+    console.print(found)
 
 
 def clean(text: str) -> str:

@@ -166,5 +166,6 @@ def test_every_setting_of_the_pages_is_known() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     names = {name for name in re.findall(r"LICTOR_[A-Z_]+[A-Z]", text) if not name.startswith("LICTOR_TEST")}
     values = {"LICTOR_PARTITIONS": "4", "LICTOR_DETECT_WORKERS": "1", "LICTOR_SQL_PORT": "8123", "LICTOR_MODE": "off"}
+    values["LICTOR_KAFKA"] = "kafka:9092"
     Settings.read({name: values.get(name, "x") for name in names})
     AgentSettings.read({name: values.get(name, "") for name in names})

@@ -66,9 +66,9 @@ def test_keys_that_others_can_read_are_missing_safety(home: Path) -> None:
     assert "detect.key" in found.what
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "127.0.0.1:", "127.0.0.1:99999", ":", "a b:1"])
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere.invalid:9092", "a b:1"])
 def test_a_broker_that_does_not_answer_is_named(home: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """A misspelt address would end in a stack trace, in the very command that should find it."""
+    """A misspelt address would end in a stack trace, in the very command that should find it. What is none: test_settings."""
     monkeypatch.setenv("LICTOR_KAFKA", address)
     found = entry("kafka")
     assert found.state == "missing"

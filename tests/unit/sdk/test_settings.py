@@ -122,7 +122,9 @@ def test_any_other_name_is_taken(agent_id: str) -> None:
     assert connect(agent_id, settings=AgentSettings.read({"LICTOR_MODE": "off"})).agent_id == agent_id
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:9092.", "127.0.0.1", ":9092", "kafka:0", "kafka:65536", "a:1,b", "kafka:²"])
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:9092.", "127.0.0.1", ":9092", "kafka:0", "kafka:65536", "a:1,b", "kafka:²"]
+)
 def test_what_is_no_address_is_refused_in_one_line(text: str) -> None:
     """A full stop copied along with the address would end in a stack trace of somebody else's library."""
     with pytest.raises(BadConfiguration, match="LICTOR_KAFKA must be host:port"):
