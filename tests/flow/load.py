@@ -23,6 +23,7 @@ defaults: {mode: enforce, clearance: {traits: [spends], timeout_ms: 3000}}
 agents:
   bot: {grants: [{id: all, effect: allow, tools: ["*"]}]}
 safety: {default: {per_minute: 1000000, fleet_share: 1.0}, actions: {}}
+bounds: {traces_per_agent: 1000000}
 """
 BAD_SHARE = 0.1
 
