@@ -1,6 +1,7 @@
 """Recorded sessions through the same gate, detectors and autonomy table as live, without a broker."""
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,14 +119,24 @@ class Backtest:
 
 
 def write_results(results: Iterable[Result], out: Path, progress: Callable[[], None]) -> int:
-    """Write one line a session; return how many. Raises `BadInput` where the file cannot be written."""
+    """Write one line a session; return how many. Raises `BadInput` where the file cannot be written.
+
+    The file is there when all of it is: what stood there before outlives an input that breaks off.
+    """
     count = 0
+    half = out if out.exists() and not out.is_file() else out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        with out.open("w", encoding="utf-8") as file:
+        with half.open("w", encoding="utf-8") as file:
             for result in results:
                 file.write(json.dumps(result.as_json()) + "\n")
                 count += 1
                 progress()
-    except OSError as error:
+        if half != out:
+            half.replace(out)
+    except BaseException as error:
+        if half != out:
+            half.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise BadInput(f"cannot write the results: {error.strerror}", where=str(out)) from None
     return count

@@ -76,7 +76,7 @@ def read_tools(path: Path) -> dict[str, tuple[DeclaredTool, ...]]:
         }
     except OSError as error:
         raise BadInput(f"cannot read the tools: {error.strerror}", where=str(path)) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"not a file of declared tools: {type(error).__name__}: {error}", where=str(path)) from None
 
 
@@ -228,6 +228,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _opened(path: Path) -> IO[bytes]:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BadInput("is no regular file: sessions are read twice, first to count them", where=str(path))
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"

@@ -20,6 +20,7 @@ from lictor.policy_file import load_policies
 from lictor.sessions import count_sessions, read_sessions, read_tools
 from lictor.settings import Settings
 from lictor.stack import Stack
+from schemas.errors import BadInput
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FORMAT = click.option(
@@ -120,6 +121,8 @@ def backtest(
     every tool, in mode enforce.
     """
     del kind
+    if any(found is not None and out.exists() and found.exists() and out.samefile(found) for found in (file, history)):
+        raise BadInput("--out names the file that is read; name another", where=str(out))
     bench = Backtest(load_policies(policy, issued_us=1) if policy else None)
     declared = read_tools(tools) if tools else {}
     if history is not None:

@@ -1,6 +1,7 @@
 """Recorded sessions are judged as they would be live: one line each, in the design's own words, the same every time."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from lictor.backtest import Backtest, Result, write_results
 from lictor.policy_file import load_policies
 from lictor.sessions import read_sessions
+from schemas.errors import BadInput
 from tests.unit.lictor._recorded import DECISIONS, answered, attack, called, honest, said, session, write
 from tests.unit.lictor._verbs import run
 
@@ -192,3 +194,27 @@ def test_declared_tools_reach_the_start_of_the_run(tmp_path: Path, home: Path) -
     tools.write_text('{"lab/office": ["get_time"]}', encoding="utf-8")
     done = run("backtest", str(file), "--out", str(tmp_path / "out"), "--tools", str(tools))
     assert (done.code, done.out) == (0, f"1 sessions judged into {tmp_path / 'out'}; decisions on findings: none\n")
+
+
+def test_an_input_that_breaks_off_leaves_the_results_of_before(tmp_path: Path) -> None:
+    """Half a file of results would look like a whole one, and the last good one be gone."""
+    out = tmp_path / "out.jsonl"
+    out.write_text("before\n", encoding="utf-8")
+
+    def breaks() -> Iterator[Result]:
+        yield from results(tmp_path, honest())
+        raise BadInput("line 2 is no session", where="here")
+
+    with pytest.raises(BadInput, match="line 2"):
+        write_results(breaks(), out, lambda: None)
+    assert out.read_text(encoding="utf-8") == "before\n"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == []
+
+
+def test_the_file_that_is_read_is_not_written_over(tmp_path: Path) -> None:
+    """A slip of the hand would empty the recording, and report success."""
+    file = tmp_path / "sessions.jsonl"
+    file.write_text("{}\n", encoding="utf-8")
+    ran = run("backtest", str(file), "--out", str(file))
+    assert (ran.code, file.read_text(encoding="utf-8")) == (2, "{}\n")
+    assert "--out names the file that is read" in ran.err
