@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from schemas.errors import BadPolicy
 from schemas.keys import KEY_LIST
 from schemas.message import ShortText
-from schemas.policy import ANY_AGENT, AgentMode, AgentPolicy, Budgets, Clearance, Grant, Layer, Trait
+from schemas.policy import ANY_AGENT, AgentMode, AgentPolicy, Budgets, Clearance, Grant, Layer, Rewrite, Trait
 from schemas.rules import Bounds, Clocks, Row, RuleBook, Safety
 
 POLICIES: Final = Path(__file__).resolve().parents[1] / "policies"
@@ -235,8 +235,22 @@ def _check_grants(found: PolicyFile, path: Path) -> None:
             place = f"{name}: grant {grant.id!r}"
             if sum(map(bool, (grant.tools, grant.models, grant.agents))) != 1:
                 raise BadPolicy(f"{place} must name tools, models or agents, and only one of these", where=str(path))
-            if grant.effect == "narrow":
-                raise BadPolicy(f"{place}: narrow is not available yet; use ask or deny", where=str(path))
+            if why := _bad_narrow(grant):
+                raise BadPolicy(f"{place}: {why}", where=str(path))
             if grant.id in seen:
                 raise BadPolicy(f"{place} is defined twice", where=str(path))
             seen.add(grant.id)
+
+
+def _bad_narrow(grant: Grant) -> str:
+    """Return what is wrong with how a grant narrows; "" where nothing is."""
+    if grant.effect != "narrow":
+        return f"only effect narrow rewrites arguments, not {grant.effect}" if grant.narrow else ""
+    if not grant.tools or not grant.narrow:
+        return "narrow is about tools, and says under `narrow` how their arguments are rewritten"
+    for argument, how in grant.narrow.items():
+        if not argument.startswith("arguments."):
+            return f"narrow: {argument!r} must be an argument, as arguments.x.y"
+        if isinstance(how, Rewrite) and len(how.model_fields_set) != 1:
+            return f"narrow: {argument} must be rewritten in one way: at_most, set, remove, keep or shorten"
+    return ""

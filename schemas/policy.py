@@ -1,6 +1,6 @@
 """What one agent may do: the part of the policy that an agent may know, as it travels on `lictor.policies`."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
@@ -59,6 +59,28 @@ class Test(Frozen):
     not_glob: tuple[str, ...] | None = None
     max_length: int | None = None
     exists: StrictBool | None = None
+    domain: tuple[str, ...] | None = None
+    """Globs. The value is a URL, an e-mail address or a host name, and its host fits one. No host to be found: doubt."""
+    not_domain: tuple[str, ...] | None = None
+    """The value has a host, and it fits none of the globs."""
+    within: tuple[str, ...] | None = None
+    """Folders. The value is a POSIX path that, with `.` and `..` resolved, lies in one of them. A relative path lies in
+    no absolute folder, and one that climbs above its start lies in none."""
+
+
+class Rewrite(Frozen):
+    """How one argument is rewritten; exactly one is set. An argument that is missing stays missing."""
+
+    at_most: float | None = None
+    """A number is capped; what is no number cannot be capped, and the call is refused."""
+    set: Scalar | None = None
+    """The value is replaced."""
+    remove: StrictBool = False
+    """The argument is taken away."""
+    keep: tuple[str, ...] | None = None
+    """Globs: of a list, only the texts that fit one stay; a text that fits none is taken away."""
+    shorten: Annotated[int, Field(ge=0)] | None = None
+    """A text is cut to so many characters, a list to so many members."""
 
 
 class Grant(Frozen):
@@ -70,13 +92,15 @@ class Grant(Frozen):
     models: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     when: dict[str, Test] = Field(default_factory=dict)
-    """Path → test. Paths: `arguments.x.y`, `principal`, `version`, `workflow`, `delegator`, `reads`."""
-    narrow: dict[str, Any] = Field(default_factory=dict)
-    """For `narrow`: argument path → the value that replaces it (a number caps, a string or list replaces).
-
-    Nobody rewrites arguments yet: a policy file with `narrow` is refused, and one on the topic denies what it is about.
-    """
+    """Path → test. `arguments.x.y`; who: `agent`, `version`, `workflow`, `principal`, `delegator`; what: `tool`, `model`,
+    `to_agent`; in what circumstances: `environment`, `reads`, `labels`, `time.hour` (0 to 23, UTC), `time.weekday`
+    (`mon` to `sun`), `spent.steps` (`tool_calls model_calls tokens cost_usd`), `amounts.NAME`."""
+    narrow: dict[str, Rewrite | Scalar] = Field(default_factory=dict)
+    """For `narrow`, tools only: `arguments.x.y` → how it is rewritten; a bare number caps, a bare text or flag replaces.
+    What comes out is judged again."""
     reason: ShortText = ""
+    instead: ShortText = ""
+    """What the model is told to do instead, where this grant refuses."""
 
 
 class Layer(Frozen):
@@ -112,6 +136,42 @@ class Clearance(Frozen):
     """No clearance is given while `detect` is further behind than this."""
 
 
+class Amount(Frozen):
+    """A sum that grows with calls, for conditions on `amounts.NAME`: over the run so far, and the call being judged."""
+
+    tools: tuple[str, ...]
+    argument: str
+    """Path of a number below `arguments`. A value that is no number of at least 0 cannot be compared: doubt."""
+
+
+Secrecy = Literal["full", "redacted", "digest"]
+
+
+class Content(Frozen):
+    """What of bodies and arguments leaves the agent's process. The strictest that applies counts: full, redacted, digest.
+
+    `redacted`: what the named rules find becomes its type and a keyed hash. `digest`: length and keyed digest alone.
+    """
+
+    default: Secrecy = "redacted"
+    rules: tuple[Literal["secrets", "payment", "personal"], ...] = ("secrets", "payment")
+    fields: dict[str, Secrecy] = Field(default_factory=dict)
+    """Glob over field paths (`text`, `reasoning`, `arguments.to`) → how secret. `redacted` hides the whole value."""
+    traits: dict[Trait, Secrecy] = Field(default_factory=dict)
+    """Of calls of tools with this trait, and their results."""
+
+
+class Stopping(Frozen):
+    """How a run of this agent is stopped."""
+
+    how: Literal["now", "drain"] = "now"
+    """`now` cancels what is under way where it can be; `drain` lets it end. Either way nothing new begins."""
+    on_stop_ms: int = Field(default=2000, ge=0, le=600_000)
+    """How long the agent's own `on_stop` may take before the stop is called effective without it."""
+    max_other_runs: int = Field(default=0, ge=0)
+    """A supervisor ends a process with at most so many other runs in it; with more it refuses, and a person is asked."""
+
+
 class AgentPolicy(Message):
     """Signed by a person who may publish policy. `version` only rises; an older one is ignored."""
 
@@ -137,3 +197,10 @@ class AgentPolicy(Message):
     clearance: Clearance = Clearance()
     cold_start_deny: tuple[Trait, ...] = ("irreversible", "egress", "spends")
     """What is denied while the agent has neither broker nor cached policy."""
+    amounts: dict[str, Amount] = Field(default_factory=dict)
+    content: Content = Content()
+    spool_full_deny: tuple[Trait, ...] = tuple(sorted(EFFECTS))  # type: ignore[arg-type]
+    """Calls of tools with these traits are denied while their step can be kept neither by Kafka nor on disk. Steps of
+    all others are dropped and counted."""
+    stop: Stopping = Stopping()
+    heartbeat_s: int = Field(default=10, ge=1, le=3600)

@@ -55,11 +55,13 @@ class Gate(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     waited_us: Counter = 0
 
 
-class Cut(msgspec.Struct, frozen=True, gc=False):
+class Cut(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A body that was cut: how long it was (characters) and the keyed digest of the whole."""
 
     length: Counter
     digest: Ref
+    hidden: bool = False
+    """By the policy, not for its length: it stays as trusted as its origin."""
 
 
 class DeclaredTool(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -127,6 +129,12 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tr
     """Why the run ended, on a `run_ended`: `done`, `failed`, `stopped`."""
     drill: str = ""
     """A signed drill token; a rehearsal is judged like anything else and kept out of statistics."""
+    environment: Ref = ""
+    """Where the agent runs, as it says: `production`, `staging`, …"""
+    asked: dict[str, Any] | None = None
+    """The arguments as the agent gave them, where the gate narrowed them; `arguments` are those the tool got."""
+    dropped: Counter = 0
+    """Steps the run has lost so far because neither Kafka nor its spool could take them; on `heartbeat` and `run_ended`."""
 
 
 def content(step: Step) -> dict[str, object]:
@@ -178,8 +186,10 @@ def canonical_step(value: bytes | None) -> tuple[Step, bytes]:
         _refuse_duplicate_keys(value or b"")
     if step.v > STEP_VERSION:
         raise _too_new(step.v)
-    if step.arguments and again.count(b"{") + again.count(b"[") > MAX_DEPTH and _depth(step.arguments) > MAX_DEPTH:
-        raise BadRecord("too_deep", f"arguments nest deeper than {MAX_DEPTH} levels")
+    if again.count(b"{") + again.count(b"[") > MAX_DEPTH:
+        for given in (step.arguments, step.asked):
+            if given and _depth(given) > MAX_DEPTH:
+                raise BadRecord("too_deep", f"arguments nest deeper than {MAX_DEPTH} levels")
     if step.trace_id and not _is_trace_id(step.trace_id):
         raise BadRecord("trace_id", "trace_id must be 32 lower-case hex digits, not all zero (W3C trace context)")
     if step.step_id != ids.step_id(step.agent_id, step.run_id, step.trace_id, step.seq):

@@ -15,7 +15,7 @@ import msgspec
 
 from lictor_agent.gate import Compiled
 from lictor_agent.link import Heard
-from lictor_agent.orders import Command, Containment, Order, read_command, read_containment, read_liveness
+from lictor_agent.orders import Command, Containment, Order, Ordered, read_command, read_containment, read_liveness
 from lictor_agent.policy import ANY_AGENT, Policy, read_policy
 from lictor_agent.seal import TYPE, Key, Keyring, Refused, header
 from lictor_agent.settings import AgentSettings
@@ -33,7 +33,7 @@ class Obeys(Protocol):
 
     run_id: str
 
-    def obey(self, action: str, command_id: str, reason: str, step_id: str) -> None:
+    def obey(self, order: Ordered) -> None:
         """Carry out `stop`, `pause` or `resume`."""
 
 
@@ -131,10 +131,10 @@ class Control:
         before, self.orders = self.orders, {order.command_id: order for order in found.orders}
         for order in found.orders:
             if order.action in ("stop", "pause"):
-                self._obey(order.action, order.run_id, order.command_id, order.reason, order.step_id)
+                self._obey(order.run_id, _ordered(order))
         for order in before.values():
             if order.action == "pause" and order.command_id not in self.orders:
-                self._obey("resume", order.run_id, f"{order.command_id}:lifted:{found.epoch}", "lifted", "")
+                self._obey(order.run_id, Ordered("resume", f"{order.command_id}:lifted:{found.epoch}", "lifted"))
 
     def _take_command(self, record: Heard) -> None:
         kind = (header(record.headers, TYPE) or b"").decode("ascii", "replace")
@@ -157,7 +157,8 @@ class Control:
             self.epoch = command.epoch
         _remember(self._commands, heard)
         target = command.target
-        self._obey(command.action, target.run_id, command.command_id, command.reason, target.step_id)
+        order = Ordered(command.action, command.command_id, command.reason, target.step_id, command.arguments)
+        self._obey(target.run_id, order)
 
     def _must_hold(self, command: Command, kind: str, signer: Key, append_us: int) -> None:
         """Raise `Refused` for what is not for us, not for this signer to say, or too old by Kafka's own clock."""
@@ -171,17 +172,17 @@ class Control:
         if signer.role == "person" and needed not in signer.may:
             raise Refused("wrong_role")
 
-    def _obey(self, action: str, run_id: str, command_id: str, reason: str, step_id: str) -> None:
+    def _obey(self, run_id: str, order: Ordered) -> None:
         """Carry out an order once per id. What names no run of this process is somebody else's."""
         run = self._runs.get(run_id) or self._ended.get(run_id)
-        if run is None or action not in ("stop", "pause", "resume"):
+        if run is None or order.action not in ("stop", "pause", "resume"):
             return
-        order = f"{action}:{run_id}:{command_id}"
-        if order in self._obeyed:
+        name = f"{order.action}:{run_id}:{order.command_id}"
+        if name in self._obeyed:
             return
-        _remember(self._obeyed, order)
-        self.counters[f"obeyed_{action}"] += 1
-        run.obey(action, command_id, reason, step_id)
+        _remember(self._obeyed, name)
+        self.counters[f"obeyed_{order.action}"] += 1
+        run.obey(order)
 
     def add(self, run: Obeys) -> None:
         """Let a run hear orders, those that stand already among them."""
@@ -189,7 +190,7 @@ class Control:
             self._runs[run.run_id] = run
             for order in list(self.orders.values()):
                 if order.run_id == run.run_id:
-                    self._obey(order.action, order.run_id, order.command_id, order.reason, order.step_id)
+                    self._obey(order.run_id, _ordered(order))
 
     def remove(self, run: Obeys) -> None:
         """A run has ended."""
@@ -226,6 +227,10 @@ class Control:
     def alive(self, component: str) -> bool:
         """Tell whether a component has been heard of lately."""
         return time.monotonic() - self._heard.get(component, -1e9) < ALIVE_S
+
+
+def _ordered(order: Order) -> Ordered:
+    return Ordered(order.action, order.command_id, order.reason, order.step_id, order.arguments)
 
 
 def _remember(seen: OrderedDict[str, None], name: str) -> None:

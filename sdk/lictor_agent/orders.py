@@ -1,6 +1,8 @@
 """What the agent is told, and what it answers. A later major version (`v`) is refused, never misread."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -58,6 +60,16 @@ class Liveness(msgspec.Struct, frozen=True):
     instance: str
     v: Literal[1] = 1
     behind_us: int = 0
+
+
+class Ordered(NamedTuple):
+    """What a run is told to do, whether a command or the containment said so."""
+
+    action: str
+    command_id: str
+    reason: str = ""
+    step_id: str = ""
+    arguments: Mapping[str, Any] = MappingProxyType({})
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -3,9 +3,11 @@
 A later major version (`v`) is refused, never misread.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+
+from lictor_agent.traits import EFFECTS
 
 
 class Test(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,6 +27,19 @@ class Test(msgspec.Struct, frozen=True, omit_defaults=True):
     not_glob: tuple[str, ...] | None = None
     max_length: int | None = None
     exists: bool | None = None
+    domain: tuple[str, ...] | None = None
+    not_domain: tuple[str, ...] | None = None
+    within: tuple[str, ...] | None = None
+
+
+class Rewrite(msgspec.Struct, frozen=True):
+    """How one argument is rewritten."""
+
+    at_most: float | None = None
+    set: bool | int | float | str | None = None
+    remove: bool = False
+    keep: tuple[str, ...] | None = None
+    shorten: int | None = None
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -36,8 +51,9 @@ class Grant(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     when: dict[str, Test] = {}
-    narrow: dict[str, Any] = {}
+    narrow: dict[str, Rewrite | bool | int | float | str] = {}
     reason: str = ""
+    instead: str = ""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -67,6 +83,30 @@ class Clearance(msgspec.Struct, frozen=True):
     on_timeout: str = "deny"
 
 
+class Amount(msgspec.Struct, frozen=True):
+    """A sum over the run's calls."""
+
+    tools: tuple[str, ...]
+    argument: str
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What of bodies and arguments leaves this process."""
+
+    default: str = "redacted"
+    rules: tuple[str, ...] = ("secrets", "payment")
+    fields: dict[str, str] = {}
+    traits: dict[str, str] = {}
+
+
+class Stopping(msgspec.Struct, frozen=True):
+    """How a run is stopped."""
+
+    how: str = "now"
+    on_stop_ms: int = 2000
+    max_other_runs: int = 0
+
+
 class Policy(msgspec.Struct, frozen=True):
     """One agent's policy."""
 
@@ -81,6 +121,11 @@ class Policy(msgspec.Struct, frozen=True):
     budgets: Budgets = Budgets()
     clearance: Clearance = Clearance()
     cold_start_deny: tuple[str, ...] = ("irreversible", "egress", "spends")
+    amounts: dict[str, Amount] = {}
+    content: Content = Content()
+    spool_full_deny: tuple[str, ...] = tuple(sorted(EFFECTS))
+    stop: Stopping = Stopping()
+    heartbeat_s: int = 10
 
 
 ANY_AGENT = "*"

@@ -24,7 +24,7 @@ from lictor_agent.verdicts import Judged
 
 if TYPE_CHECKING:
     from lictor_agent.agent import Agent
-    from lictor_agent.orders import Command
+    from lictor_agent.orders import Command, Ordered
 
 _MAX_VALUE: Final = 768 * 1024
 _REMEMBERED: Final = 256
@@ -176,9 +176,7 @@ class Run:
         waits: Sequence[Wait] = ()
         with self._lock:
             self.check()
-            judged = verdicts.judge(
-                self, call
-            )  # under the lock: of two calls only one is the last that a budget allows
+            judged = verdicts.judge(self, call)  # under the lock: of two calls one is the last that a budget allows
             goes_on = judged.verdict not in ("deny", "ask")
             call.fields["gate"] = verdicts.gate_of(judged)
             if call.kind != "model_call" or not goes_on:
@@ -319,8 +317,9 @@ class Run:
 
     # Obeying.
 
-    def obey(self, action: str, command_id: str, reason: str, step_id: str) -> None:
+    def obey(self, order: "Ordered") -> None:
         """Carry out an order; called once per command by `Control`."""
+        action, command_id, reason, step_id, _ = order
         if action == "stop":
             self._stop(command_id, reason, step_id)
         elif action == "pause":

@@ -28,6 +28,7 @@ from lictor_agent import orders, seal, wire
 from lictor_agent.control import Control
 from lictor_agent.errors import BadConfiguration
 from lictor_agent.link import Link, Outgoing
+from lictor_agent.orders import Ordered
 from lictor_agent.settings import AgentSettings, read_key
 
 log = logging.getLogger("lictor_agent")
@@ -49,11 +50,10 @@ class Watched:
     agent_id: str
     run_id: str
 
-    def obey(self, action: str, command_id: str, reason: str, step_id: str) -> None:
+    def obey(self, order: Ordered) -> None:
         """Hear an order; only `stop` is for the supervisor."""
-        del step_id
-        if action == "stop":
-            self.supervisor.ordered(self, command_id, reason)
+        if order.action == "stop":
+            self.supervisor.ordered(self, order.command_id, order.reason)
 
 
 @dataclass(slots=True)

@@ -36,11 +36,12 @@ class Gate(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     waited_us: int = 0
 
 
-class Cut(msgspec.Struct, frozen=True, gc=False):
-    """A body that was cut."""
+class Cut(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A body that was cut, or hidden by the policy."""
 
     length: int
     digest: str
+    hidden: bool = False
 
 
 class DeclaredTool(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -94,6 +95,9 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     mode: str = ""
     reason: str = ""
     drill: str = ""
+    environment: str = ""
+    asked: dict[str, Any] | None = None
+    dropped: int = 0
 
 
 _encoder = msgspec.json.Encoder()

@@ -11,6 +11,7 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "openteleme
 CONVENTIONS = frozenset(
     {
         "error.type",
+        "deployment.environment.name",
         "gen_ai.agent.id",
         "gen_ai.agent.name",
         "gen_ai.agent.version",

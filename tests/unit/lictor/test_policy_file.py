@@ -136,12 +136,25 @@ def lists(levels: int) -> str:
     return "\n".join(["a0: &a0 [x]", *lines])
 
 
+@pytest.mark.parametrize(
+    ("grant", "why"),
+    [
+        ("effect: narrow, tools: [search]", "says under `narrow` how"),
+        ("effect: narrow, models: [m], narrow: {arguments.limit: 10}", "narrow is about tools"),
+        ("effect: narrow, tools: [search], narrow: {limit: 10}", "must be an argument, as arguments.x.y"),
+        ("effect: allow, tools: [search], narrow: {arguments.limit: 10}", "only effect narrow rewrites"),
+        ("effect: narrow, tools: [search], narrow: {arguments.q: {shorten: 3, remove: true}}", "in one way"),
+        ("effect: narrow, tools: [search], narrow: {arguments.q: {}}", "in one way"),
+    ],
+)
 @pytest.mark.parametrize("where", ["org", "teams: {ops", "agents: {bot"])
-def test_a_grant_that_narrows_is_refused_with_what_to_write_instead(tmp_path: Path, where: str) -> None:
+def test_a_grant_that_narrows_nothing_is_refused_with_what_to_write(
+    tmp_path: Path, where: str, grant: str, why: str
+) -> None:
     """A bound that nobody keeps would look as if it were in force."""
-    grants = "{grants: [{id: cap, effect: narrow, tools: [search], narrow: {limit: 10}}]}"
-    told = refusal(tmp_path, f"{HEAD}{where}: {grants}{'}' * where.count('{')}")
-    assert "grant 'cap': narrow is not available yet; use ask or deny" in told
+    told = refusal(tmp_path, f"{HEAD}{where}: {{grants: [{{id: cap, {grant}}}]}}{'}' * where.count('{')}")
+    assert "grant 'cap'" in told
+    assert why in told
 
 
 BOMBS = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lictor_agent.control import Control
+from lictor_agent.orders import Ordered
 from tests.unit.sdk._agents import Lab, heard
 from tests.unit.streams._builders import Read, World
 
@@ -15,10 +16,9 @@ class Listener:
     run_id: str = "run-1"
     told: list[tuple[str, str]] = field(default_factory=list)
 
-    def obey(self, action: str, command_id: str, reason: str, step_id: str) -> None:
+    def obey(self, order: Ordered) -> None:
         """Take note of the order."""
-        del reason, step_id
-        self.told.append((action, command_id))
+        self.told.append((order.action, order.command_id))
 
 
 @dataclass

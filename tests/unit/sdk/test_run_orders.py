@@ -9,6 +9,7 @@ import pytest
 
 from lictor_agent import AgentStopped, Run, ToolDenied
 from lictor_agent.calls import Call
+from lictor_agent.orders import Ordered
 from tests.unit.sdk._agents import Lab, Pause, ended, gaps, standing
 from tests.unit.streams._builders import AGENT
 
@@ -302,7 +303,7 @@ def test_a_stop_that_comes_while_a_call_begins_to_wait_is_obeyed(lab: Lab) -> No
         with control._lock:  # as while a record is being taken
             thread, raised = in_thread(lambda: call_through(run))
             lab.waiting()
-            run.obey("stop", "c-1", "because", "")
+            run.obey(Ordered("stop", "c-1", "because"))
         thread.join()
     assert [type(error) for error in raised] == [AgentStopped]
 

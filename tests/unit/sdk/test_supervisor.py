@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lictor.processes import is_alive
 from lictor_agent.cli import main
 from lictor_agent.errors import BadConfiguration
+from lictor_agent.orders import Ordered
 from lictor_agent.supervisor import Supervisor, shell_status
 from schemas.keys import Key, KeyList
 from schemas.receipt import Receipt
@@ -287,7 +288,7 @@ def test_a_stop_on_the_control_topic_is_obeyed_like_the_childs_own_word(watch: W
     """A child that says nothing of its stop would not be stopped."""
     supervisor = watch.supervisor('say("started"); signal.pause()')
     status = with_orders(
-        supervisor, 1, lambda: supervisor.agents["bot"].runs["run-1"].obey("stop", "c-1", "it sends mail", "")
+        supervisor, 1, lambda: supervisor.agents["bot"].runs["run-1"].obey(Ordered("stop", "c-1", "it sends mail"))
     )
     received, effective = watch.receipts(supervisor)
     assert (status, received.reason, effective.reason) == (-15, "it sends mail", "the process was reaped")
@@ -299,7 +300,7 @@ def test_pause_and_resume_are_not_for_the_supervisor(watch: Watch) -> None:
 
     def order() -> None:
         for action in ("pause", "resume", "quarantine"):
-            supervisor.agents["bot"].runs["run-1"].obey(action, "c-1", "", "")
+            supervisor.agents["bot"].runs["run-1"].obey(Ordered(action, "c-1"))
         assert supervisor._orders == {}
         assert supervisor.process is not None
         supervisor.process.send_signal(signal.SIGKILL)
