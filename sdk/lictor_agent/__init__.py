@@ -10,11 +10,14 @@
 is no `Exception`, so let it pass. This package imports nothing of Lictor's server side.
 """
 
-from lictor_agent.agent import Agent, connect, tool
+from lictor_agent.agent import Agent, connect
 from lictor_agent.calls import Call, ModelCall
+from lictor_agent.context import current_run
 from lictor_agent.errors import AgentStopped, BadConfiguration, LictorAgentError, ToolDenied
+from lictor_agent.obedience import Stop
 from lictor_agent.run import Run
 from lictor_agent.settings import AgentSettings
+from lictor_agent.tools import tool
 
 __version__ = "0.1.0"
 
@@ -27,7 +30,9 @@ __all__ = [
     "LictorAgentError",
     "ModelCall",
     "Run",
+    "Stop",
     "ToolDenied",
     "connect",
+    "current_run",
     "tool",
 ]

@@ -1,37 +1,40 @@
 """An agent, connected: who it is, what it says it has, and the runs it makes."""
 
+import asyncio
 import atexit
-import functools
 import hashlib
-import inspect
 import json
 import logging
-import socket
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final
 
-from lictor_agent import orders, seal, wire
+from lictor_agent import fork, orders, seal, wire
+from lictor_agent.carriers import Carrier
 from lictor_agent.control import Control
 from lictor_agent.errors import BadConfiguration
 from lictor_agent.gate import Compiled
+from lictor_agent.heart import Heart
+from lictor_agent.kept import Kept
 from lictor_agent.link import Link, Outgoing
-from lictor_agent.policy import ANY_AGENT, Policy
-from lictor_agent.run import Run, current
+from lictor_agent.obedience import OnStop
+from lictor_agent.policy import ANY_AGENT, Policy, Stopping
+from lictor_agent.run import Run
 from lictor_agent.settings import AgentSettings
+from lictor_agent.supervised import tell
+from lictor_agent.tools import declared, digest_of
 
 log = logging.getLogger("lictor_agent")
 
-P = ParamSpec("P")
-R = TypeVar("R")
 READY_S: Final = 5.0
 """How long the first gate waits until what stands has been read; after that it judges as at a cold start."""
 CLOSE_S: Final = 5.0
 
 
 class Agent:
-    """Made by `connect`. Thread-safe; a process may hold many runs."""
+    """Made by `connect`. Thread-safe; a process may hold many runs, and may fork."""
 
     def __init__(
         self,
@@ -41,53 +44,126 @@ class Agent:
         owner: str,
         tools: Sequence[str | Mapping[str, Any]],
         settings: AgentSettings,
+        **more: Any,
     ) -> None:
         if not wire.is_agent_id(agent_id):
             raise BadConfiguration("agent_id must be 1 to 128 printable characters and not start with `~`")
         self.agent_id = agent_id
-        self.version = version
-        self.owner = owner
-        self.tools = tuple(_declared(tool) for tool in tools)
+        self.version = wire.name_of(version)
+        self.owner = wire.name_of(owner)
+        self.tools = tuple(declared(tool) for tool in tools)
+        self.environment = wire.name_of(more.get("environment") or "")
+        self.prompt_digest = digest_of(more["prompt"]) if more.get("prompt") else ""
+        self.mcp_servers = {
+            wire.name_of(name): digest_of(said) for name, said in (more.get("mcp_servers") or {}).items()
+        }
         self.settings = settings
         self.cut_key = settings.agent_key or hashlib.blake2b(agent_id.encode(), digest_size=32).digest()
-        self.control = Control(settings, agent_id)
+        self.kept = Kept(settings.spool, agent_id)
+        self.control = Control(settings, agent_id, self.kept)
         self.link = Link(settings, agent_id, self.control.hear)
+        self._heart = Heart(self)
         self._cold_policy = Compiled(_cold_policy())
         self._waited = False
         self._closed = False
+        self._stale = False
+        self._reviving = threading.Lock()
 
     def run(
         self,
         *,
         principal: str = "",
-        handoff: dict[str, str] | None = None,
+        handoff: Carrier | None = None,
         trace_id: str = "",
+        traceparent: str = "",
         conversation_id: str = "",
         workflow: str = "",
+        parent_run_id: str = "",
+        on_stop: OnStop | None = None,
     ) -> Run:
-        """Return a new run, to be used as a context manager. `principal`: on whose behalf it acts."""
-        more = {"trace_id": trace_id, "conversation_id": conversation_id, "workflow": workflow}
-        return Run(self, principal=principal, handoff=handoff, **more)
+        """Return a new run, to be used as a context manager, sync or async.
+
+        `principal`: on whose behalf it acts. `handoff`: the headers that another agent's `run.handoff` gave; it goes on in
+        the same trace. `trace_id` or `traceparent` (W3C): a trace to go on in. `on_stop`: called with the `Stop` when the
+        run is stopped, to tidy up; it has as long as the policy says.
+        """
+        more = {
+            "trace_id": trace_id, "conversation_id": conversation_id, "workflow": workflow, "parent_run_id": parent_run_id,
+        }  # fmt: skip
+        return Run(self, principal=principal, handoff=handoff, traceparent=traceparent, on_stop=on_stop, **more)
+
+    def connect(self) -> None:
+        """Begin to reach Kafka, in the background."""
+        if not self.settings.off:
+            self.control.recall()
+            self.link.start()
 
     def close(self, timeout_s: float = CLOSE_S) -> bool:
         """Publish what is queued; return whether Kafka has acknowledged everything. What it has not is on disk."""
-        if self._closed:
+        self._heart.stop()
+        if self._closed or self._stale:  # in a fork that never used it there is nothing to publish
             return True
         self._closed = True
         return self.settings.off or self.link.stop(timeout_s)
+
+    # After a fork.
+
+    def forked(self) -> None:
+        """In the child: this process has none of the threads that served the agent. They are made again at its next use."""
+        self._stale = True
+        self._reviving = threading.Lock()
+        runs, self.control = self.runs(), self.control.forked()
+        for run in runs:
+            run.forked()
+
+    def revive(self) -> None:
+        """Make what a fork took away."""
+        if not self._stale:
+            return
+        with self._reviving:
+            if not self._stale:  # another thread has done it meanwhile
+                return  # type: ignore[unreachable] # mypy does not know of threads
+            getattr(self.link, "after_fork", lambda: None)()
+            self.link = Link(self.settings, self.agent_id, self.control.hear)
+            self._heart = Heart(self)
+            self._waited = False
+            self._stale = False
+            self.connect()
 
     # What runs ask of their agent.
 
     def policy(self) -> Compiled:
         """Return the policy in force; the first call waits until what stands has been read."""
         if not self._waited and not self.settings.off:
-            self.link.ready.wait(READY_S)
+            if not self.link.ready.wait(READY_S) or self.control.policy is None:
+                log.warning("%s", self._without_policy())
             self._waited = True
         return self.control.policy or self._cold_policy
 
+    async def ready_async(self) -> None:
+        """Wait, in asyncio, until what stands has been read."""
+        self.revive()
+        if not self._waited and not self.settings.off:
+            await asyncio.to_thread(self.policy)
+
+    def _without_policy(self) -> str:
+        """Say in one line under what this agent starts, where it is not the policy on Kafka."""
+        kept, where = self.control.policy, self.settings.kafka
+        if kept is not None:
+            version = kept.policy.version
+            return f"Kafka at {where} cannot be reached: going on under policy version {version}, kept from last time"
+        denied = ", ".join(self._cold_policy.policy.cold_start_deny)
+        if not self.link.ready.is_set():
+            why = f"Kafka at {where} cannot be reached and no policy is kept from last time"
+        elif self.control.knows_keys():
+            why = f"Kafka at {where} holds no policy that a known key signed"
+        else:
+            why = f"the key in LICTOR_ROOT_KEY did not sign the key list on Kafka at {where}"
+        return f"{why}: calls of tools that are {denied} are denied until there is one"
+
     def cold(self) -> bool:
-        """Tell whether neither Kafka nor a policy was reached since the start."""
-        return not self.settings.off and not self.link.ready.is_set() and self.control.policy is None
+        """Tell whether no policy has been read, neither from Kafka nor from last time."""
+        return not self.settings.off and self.control.policy is None
 
     def mode(self) -> str:
         """Return the mode in force: `observe`, `ask` or `enforce`."""
@@ -97,9 +173,35 @@ class Agent:
         """Return how long a call waits for clearance."""
         return self.policy().policy.clearance.timeout_ms / 1000
 
+    def stopping_policy(self) -> Stopping:
+        """Return how a run is to be stopped. Never waits: it is asked while orders are heard."""
+        return (self.control.policy or self._cold_policy).policy.stop
+
+    def heartbeat_s(self) -> float:
+        """Return how often a run says that it lives."""
+        return (self.control.policy or self._cold_policy).policy.heartbeat_s
+
+    def delegators(self, chain: Sequence[str]) -> list[Compiled]:
+        """Return the policies of the agents a run acts for; one that has none is judged by the policy for any agent."""
+        return [self.control.policy_of(name) or self._cold_policy for name in chain]
+
+    def runs(self) -> list[Run]:
+        """Return the runs that live in this process."""
+        return [run for run in self.control.runs() if isinstance(run, Run)]
+
+    def dropped(self) -> int:
+        """Return how many steps of this process were lost, since neither Kafka nor the spool could take them."""
+        return self.link.counters["dropped"] + self.link.counters["unwritten"]
+
+    def shown(self, path: str, value: Any, traits: frozenset[str], cuts: dict[str, wire.Cut]) -> Any:
+        """Return a body as it may leave this process."""
+        del path, traits, cuts
+        return value
+
     def declared(self) -> dict[str, Any]:
         """Return what a `run_started` says of the agent."""
-        return {"owner": self.owner, "tools": self.tools}
+        said: dict[str, Any] = {"owner": self.owner, "tools": self.tools, "prompt_digest": self.prompt_digest}
+        return {**said, "mcp_servers": self.mcp_servers or None}
 
     def record(self, topic: str, key: str, kind: str, value: bytes) -> Outgoing:
         """Return a record of ours, marked with the agent's key."""
@@ -125,27 +227,24 @@ class Agent:
 
     def started(self, run: Run) -> None:
         """Let a run hear orders, and let the supervisor know that it lives here."""
+        self.revive()
         self.control.add(run)
-        self._announce("started", run.run_id)
+        if not self.settings.off:
+            self._heart.begin()
+        tell(self.settings.supervisor, "started", self.agent_id, run.run_id)
 
     def ended(self, run: Run) -> None:
         """Let a run hear no more."""
         self.control.remove(run)
-        self._announce("ended", run.run_id)
+        tell(self.settings.supervisor, "ended", self.agent_id, run.run_id)
 
     def stopping(self, run: Run, command_id: str) -> None:
         """Let the supervisor know that a run obeys a stop: it will reap the process and sign for it."""
-        self._announce("stopped", run.run_id, command_id)
+        tell(self.settings.supervisor, "stopped", self.agent_id, run.run_id, command_id=command_id)
 
-    def _announce(self, event: str, run_id: str, command_id: str = "") -> None:
-        if not self.settings.supervisor:
-            return
-        word = {"event": event, "agent_id": self.agent_id, "run_id": run_id, "command_id": command_id}
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-                out.sendto(json.dumps(word).encode(), self.settings.supervisor)
-        except OSError as error:
-            log.warning("the supervisor cannot be told of run %s: %s", run_id, error)
+    def told_seq(self, run: Run, seq: int) -> None:
+        """Let the supervisor know how far a run has counted, so that it can say of a dead one that it has ended."""
+        tell(self.settings.supervisor, "seq", self.agent_id, run.run_id, seq=seq)
 
 
 def connect(
@@ -154,72 +253,27 @@ def connect(
     version: str = "",
     owner: str = "",
     tools: Sequence[str | Mapping[str, Any]] = (),
+    prompt: str = "",
+    mcp_servers: Mapping[str, object] | None = None,
+    environment: str = "",
     settings: AgentSettings | None = None,
 ) -> Agent:
     """Connect an agent to Lictor. Returns at once; Kafka is reached in the background.
 
-    `tools` are names, or function or MCP schemas with a `name`. Settings come from the environment: `LICTOR_KAFKA`,
+    `tools` are names, or function or MCP schemas with a `name`. Of them, of `prompt` (the system prompt) and of
+    `mcp_servers` (name → definition) only digests are published. `environment`: `production`, `staging`, … Settings come from the environment: `LICTOR_KAFKA`,
     `LICTOR_ROOT_KEY`, `LICTOR_AGENT_KEY`; `LICTOR_MODE=off` turns everything into a no-op. Raises `BadConfiguration`.
     """
     settings = settings or AgentSettings.read()
-    agent = Agent(agent_id, version=version, owner=owner, tools=tools, settings=settings)
+    more = {"prompt": prompt, "mcp_servers": mcp_servers, "environment": environment}
+    agent = Agent(agent_id, version=version, owner=owner, tools=tools, settings=settings, **more)
     if not settings.off:
         if not settings.agent_key:
             log.warning("LICTOR_AGENT_KEY is not set: steps of %s go unmarked, anybody could have sent them", agent_id)
-        agent.link.start()
+        fork.remember(agent)
+        agent.connect()
         atexit.register(agent.close)
     return agent
-
-
-def tool(name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Put a function behind the gate: calls of it inside a run are asked, published and answered for.
-
-    Works for plain and async functions. Outside a run it raises `BadConfiguration`: a tool must not act unseen.
-    """
-
-    def wrap(function: Callable[P, R]) -> Callable[P, R]:
-        tool_name = name or function.__name__
-        signature = inspect.signature(function)
-
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> Any:
-                async with _current(tool_name).tool(tool_name, **_bound(signature, args, kwargs)) as call:
-                    return call.result(await function(*args, **kwargs))
-
-            return cast("Callable[P, R]", asynchronous)
-
-        @functools.wraps(function)
-        def sync(*args: P.args, **kwargs: P.kwargs) -> R:
-            with _current(tool_name).tool(tool_name, **_bound(signature, args, kwargs)) as call:
-                return cast("R", call.result(function(*args, **kwargs)))
-
-        return sync
-
-    return wrap
-
-
-def _current(tool_name: str) -> Run:
-    run = current.get()
-    if run is None:
-        raise BadConfiguration(f"tool {tool_name} was called outside a run: use `with agent.run():`")
-    return run
-
-
-def _bound(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    return dict(bound.arguments)
-
-
-def _declared(tool: str | Mapping[str, Any]) -> wire.DeclaredTool:
-    if isinstance(tool, str):
-        return wire.DeclaredTool(tool)
-    inner = tool.get("function")
-    schema: Mapping[str, Any] = inner if isinstance(inner, Mapping) else tool
-    digest = hashlib.blake2b(wire.canonical(wire.plain_json(dict(schema))), digest_size=16).hexdigest()
-    return wire.DeclaredTool(str(schema.get("name", "")) or "?", digest)
 
 
 def _cold_policy() -> Policy:

@@ -1,49 +1,25 @@
 """One call on its way through the gate: asked, published, waited for, run, and its outcome published."""
 
 import asyncio
-import concurrent.futures
-import contextlib
 import json
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from lictor_agent import passage
 from lictor_agent.errors import AgentStopped, LictorAgentError
 from lictor_agent.link import monotonic_us
-from lictor_agent.wire import must_be_origin, plain_json
+from lictor_agent.verdicts import Judged, gate_of
+from lictor_agent.waits import Wait
+from lictor_agent.wire import must_be_origin, name_of, plain_json
 
 if TYPE_CHECKING:
     from lictor_agent.run import Run
 
 MAX_TOKENS: Final = 2**53 - 1
 """The most that a step's field holds."""
-
-
-class Wait:
-    """Something a call waits for before its body may run, in a thread or in asyncio.
-
-    `then` is told whether it came in time, and raises where the call must not go on.
-    """
-
-    def __init__(
-        self, future: "concurrent.futures.Future[Any]", timeout_s: float, then: Callable[[bool], None]
-    ) -> None:
-        self.future = future
-        self.timeout_s = timeout_s
-        self.then = then
-
-    def sync(self) -> None:
-        """Wait in this thread. Not with `concurrent.futures.wait`: that sleeps on when the future is cancelled."""
-        with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
-            self.future.exception(self.timeout_s)
-        self.then(self.future.done())
-
-    async def asynchronous(self) -> None:
-        """Wait in asyncio."""
-        done, _ = await asyncio.wait([asyncio.wrap_future(self.future)], timeout=self.timeout_s)
-        self.then(bool(done))
 
 
 class Call:
@@ -61,51 +37,82 @@ class Call:
         self.name = name
         self.fields = fields
         self.arguments: dict[str, Any] | None = plain_json(arguments) if arguments is not None else None
+        """What the tool is to be called with, as JSON: after entering, as the gate may have narrowed it."""
+        self.asked: dict[str, Any] | None = None
+        """What was asked for, where the gate narrowed it."""
         self.step_id = ""
         self.digest = ""
         """Of what was published: what a clearance must name."""
+        self.run_id = ""
+        self.time_us = 0
         self.trace_id = run.trace_id
+        self.traits: frozenset[str] = frozenset()
         self.outcome: dict[str, Any] = {}
         self.began_us = 0
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def result(self, value: object, *, origin: str = "tool") -> object:
-        """Say what the call returned, and where that comes from (`tool`, `web`, `file`, …). Returns `value`."""
+    def result(self, value: object, *, origin: str = "tool", labels: Iterable[str] = ()) -> object:
+        """Say what the call returned, and where that comes from (`tool`, `web`, `file`, …). Returns `value`.
+
+        `labels`: what kind of data it is, as grants may ask about it (`pii`, `finance`, …).
+        """
         must_be_origin(origin)
         text = value if isinstance(value, str) else json.dumps(plain_json(value), ensure_ascii=False)
         self.outcome.update(text=plain_json(text), origin=origin)
+        if said := tuple(name_of(label) for label in labels):
+            self.outcome["labels"] = said
         return value
 
+    def take_verdict(self, run: "Run", judged: Judged) -> None:
+        """Take what the gate said: the run this belongs to, the tool's traits, the arguments as they were narrowed."""
+        self.run_id, self.traits = run.run_id, judged.traits
+        self.fields["gate"] = gate_of(judged)
+
+    def begun(self) -> dict[str, Any]:
+        """Return what is published of the call when it begins."""
+        fields = dict(self.fields)
+        if self.arguments is not None:
+            fields["arguments"] = self.arguments
+        if self.asked is not None:
+            fields["asked"] = self.asked
+        return fields
+
+    def given(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the agent's own `arguments` with what the gate narrowed put in its place: what the tool is to get."""
+        if self.asked is None or self.arguments is None:
+            return dict(arguments)
+        kept = {name: value for name, value in arguments.items() if name in self.arguments}
+        changed = {
+            name: value for name, value in self.arguments.items() if name not in kept or value != self.asked.get(name)
+        }
+        return {**kept, **changed}
+
     def __enter__(self) -> Self:
-        self.run.hold()
-        for wait in self._begin():
+        self.run.orders.hold()
+        for wait in passage.begin(self.run, self):
             self._or_finish(wait.sync)
         self._body_begins()
         return self
 
     async def __aenter__(self) -> Self:
         self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
-        await self.run.hold_async()
-        for wait in self._begin():
-            try:
-                await wait.asynchronous()
-            except BaseException as error:
-                self.run.finish(self, error)
-                self._unless_stopped(error)
-                raise
+        await self.run.agent.ready_async()
+        await self.run.orders.hold_async()
+        for wait in passage.begin(self.run, self):
+            await self._or_finish_async(wait)
         self._body_begins()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.run.finish(self, error)
+        passage.finish(self.run, self, error)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.run.finish(self, error)
+        passage.finish(self.run, self, error)
         self._unless_stopped(error)
 
     def _unless_stopped(self, error: BaseException | None) -> None:
@@ -114,14 +121,19 @@ class Call:
         if isinstance(error, asyncio.CancelledError) and stop is not None:
             raise AgentStopped(stop.reason, command_id=stop.command_id, run_id=self.run.run_id) from error
 
-    def _begin(self) -> Sequence[Wait]:
-        return self.run.begin(self)
-
     def _or_finish(self, wait: Callable[[], None]) -> None:
         try:
             wait()
         except BaseException as error:
-            self.run.finish(self, error)
+            passage.finish(self.run, self, error)
+            raise
+
+    async def _or_finish_async(self, wait: Wait) -> None:
+        try:
+            await wait.asynchronous()
+        except BaseException as error:
+            passage.finish(self.run, self, error)
+            self._unless_stopped(error)
             raise
 
     def _body_begins(self) -> None:
@@ -130,7 +142,12 @@ class Call:
     def cancel(self) -> None:
         """Cancel the body if it runs in asyncio; a thread's body cannot be cancelled."""
         if self._task is not None and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        """In the loop: a call that has ended meanwhile must not take its task along."""
+        if self._task is not None and id(self) in self.run.orders.executing:
+            self._task.cancel()
 
 
 class ModelCall(Call):

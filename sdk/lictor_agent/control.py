@@ -14,9 +14,11 @@ from typing import Final, Protocol
 import msgspec
 
 from lictor_agent.gate import Compiled
+from lictor_agent.kept import Kept
 from lictor_agent.link import Heard
 from lictor_agent.orders import Command, Containment, Order, Ordered, read_command, read_containment, read_liveness
-from lictor_agent.policy import ANY_AGENT, Policy, read_policy
+from lictor_agent.policies import Policies
+from lictor_agent.policy import ANY_AGENT, read_policy
 from lictor_agent.seal import TYPE, Key, Keyring, Refused, header
 from lictor_agent.settings import AgentSettings
 
@@ -40,12 +42,14 @@ class Obeys(Protocol):
 class Control:
     """Thread-safe: the link's thread tells it, the agent's threads ask it."""
 
-    def __init__(self, settings: AgentSettings, agent_id: str) -> None:
+    def __init__(self, settings: AgentSettings, agent_id: str, kept: Kept | None = None) -> None:
         self.agent_id = agent_id
         self.counters: Counter[str] = Counter()
-        self.policy: Compiled | None = None
+        self.policies = Policies(agent_id)
         self.epoch = 0
         self.orders: dict[str, Order] = {}
+        self._settings = settings
+        self._kept = kept
         self._keyring = Keyring(settings.root_key) if settings.root_key else None
         self._topic = settings.namespace
         self._lock = threading.RLock()
@@ -81,7 +85,8 @@ class Control:
             self._take_policy(record)
         elif name == "containment" and record.key == self.agent_id:
             self._check(record, "containment")
-            self._take_containment(read_containment(record.value))
+            if self._take_containment(read_containment(record.value)):
+                self._keep(record)
         elif name == "commands" and record.key == self.agent_id:
             self._take_command(record)
         elif name == "liveness":
@@ -96,37 +101,70 @@ class Control:
             raise Refused("no_root_key")
         return self._keyring.check(record.topic, record.key, kind, record.headers, record.value, record.time_us)
 
+    @property
+    def policy(self) -> Compiled | None:
+        """The policy in force for this agent; None before any was believed."""
+        return self.policies.own()
+
+    @policy.setter
+    def policy(self, made: Compiled) -> None:
+        self.policies.put(made)
+
+    def policy_of(self, agent_id: str) -> Compiled | None:
+        """Return the policy of any agent, or else the one for agents that none names."""
+        if agent_id == self.agent_id:
+            return self.policy
+        with self._lock:
+            return self.policies.of(agent_id, lambda record: self._believed(record, "policy"))
+
+    def knows_keys(self) -> bool:
+        """Tell whether a key list was believed."""
+        return self._keyring is not None and self._keyring.version > 0
+
+    def _believed(self, record: Heard, kind: str) -> bool:
+        try:
+            self._check(record, kind)
+        except Refused as refused:
+            self.counters[f"refused_{refused.args[0]}"] += 1
+            return False
+        return True
+
     def _take_policy(self, record: Heard) -> None:
         if record.key == KEY_LIST:
-            if self._keyring is None:
-                raise Refused("no_root_key")
-            self._keyring.load(record.topic, record.key, record.headers, record.value)
-            again, self._unbelieved = self._unbelieved, {}
-            for earlier in again.values():
-                self.hear(earlier)
-            return
-        if record.key not in (self.agent_id, ANY_AGENT):
-            return
-        self._check(record, "policy")
-        policy = read_policy(record.value)
-        if policy.agent_id == record.key:
-            self._put_in_force(policy)
+            self._take_keys(record)
+        elif record.key not in (self.agent_id, ANY_AGENT):
+            self.policies.other(record)
+        else:
+            self._check(record, "policy")
+            policy = read_policy(record.value)
+            if policy.agent_id == record.key and self.policies.put_in_force(policy):
+                self._keep(record)
 
-    def _put_in_force(self, policy: Policy) -> None:
-        """The agent's own policy beats the one for any agent; of each, a newer version an older one."""
-        known = self.policy.policy if self.policy else None
-        if known is not None:
-            own, known_own = policy.agent_id != ANY_AGENT, known.agent_id != ANY_AGENT
-            if known_own and not own:
-                return
-            if own == known_own and policy.version <= known.version:
-                return
-        self.policy = Compiled(policy)
+    def _take_keys(self, record: Heard) -> None:
+        if self._keyring is None:
+            raise Refused("no_root_key")
+        before = self._keyring.version
+        self._keyring.load(record.topic, record.key, record.headers, record.value)
+        if self._keyring.version > before:
+            self._keep(record)
+        again, self._unbelieved = self._unbelieved, {}
+        for earlier in again.values():
+            self.hear(earlier)
 
-    def _take_containment(self, found: Containment) -> None:
+    def _keep(self, record: Heard) -> None:
+        """Keep what was believed for a start without Kafka. What comes from there is kept already."""
+        if self._kept is not None:
+            self._kept.keep(record)
+
+    def recall(self) -> None:
+        """Take what was believed last time, until Kafka says what stands now."""
+        for record in self._kept.read() if self._kept is not None else ():
+            self.hear(record)
+
+    def _take_containment(self, found: Containment) -> bool:
         if found.agent_id != self.agent_id or found.epoch < self.epoch:
             self.counters["refused_old_epoch"] += 1
-            return
+            return False
         self.epoch = found.epoch
         before, self.orders = self.orders, {order.command_id: order for order in found.orders}
         for order in found.orders:
@@ -135,6 +173,7 @@ class Control:
         for order in before.values():
             if order.action == "pause" and order.command_id not in self.orders:
                 self._obey(order.run_id, Ordered("resume", f"{order.command_id}:lifted:{found.epoch}", "lifted"))
+        return True
 
     def _take_command(self, record: Heard) -> None:
         kind = (header(record.headers, TYPE) or b"").decode("ascii", "replace")
@@ -199,6 +238,17 @@ class Control:
             self._ended[run.run_id] = run
             if len(self._ended) > _ENDED:
                 self._ended.popitem(last=False)
+
+    def runs(self) -> list[Obeys]:
+        """Return the runs that live in this process."""
+        return list(self._runs.values())
+
+    def forked(self) -> "Control":
+        """Return a control for the child of a fork: what was believed stays so, and the parent's runs are not its own."""
+        child = Control(self._settings, self.agent_id, self._kept)
+        child.policies, child.epoch, child.orders = self.policies, self.epoch, self.orders
+        child._keyring = self._keyring
+        return child
 
     def denied(self, tool: str, traits: frozenset[str]) -> Order | None:
         """Return the standing order against the whole agent that refuses this call, if any."""

@@ -1,5 +1,6 @@
 """The gate's answer to one call: containment, budgets, grants, clearance, in that order; and how a refusal reads."""
 
+import hashlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,7 @@ def message_reads(text: str, origin: str) -> set[str]:
 
 def same_call(call: "calls.Call") -> tuple[str, str, bytes]:
     """Return what makes two calls of one trace the same."""
-    return call.trace_id, call.name, canonical(call.arguments)
+    return call.trace_id, call.name, hashlib.blake2b(canonical(call.arguments), digest_size=16).digest()
 
 
 def gate_of(judged: Judged) -> Gate:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lictor_agent import Agent, Run, ToolDenied
-from lictor_agent import run as run_module
+from lictor_agent import passage
 from schemas.policy import AgentPolicy
 from tests.unit.sdk._agents import GRANTS, Lab, acknowledged, denied, ended
 from tests.unit.streams._builders import AGENT, policy
@@ -176,7 +176,7 @@ def test_a_call_with_effects_goes_to_disk_where_kafka_does_not_answer(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A payment could be made of which no record exists."""
-    monkeypatch.setattr(run_module, "ACK_PATIENCE_S", 0.01)
+    monkeypatch.setattr(passage, "ACK_PATIENCE_S", 0.01)
     lab.policy(version=2, traits={"*": ["mutates"]})
     with lab.agent.run() as run, run.tool("crm.write"):
         assert lab.agent.link.counters["spooled"] == 1
@@ -188,7 +188,7 @@ def test_a_call_with_effects_is_refused_where_neither_kafka_nor_the_disk_takes_i
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A payment could be made of which no record exists."""
-    monkeypatch.setattr(run_module, "ACK_PATIENCE_S", 0.01)
+    monkeypatch.setattr(passage, "ACK_PATIENCE_S", 0.01)
     lab.policy(version=2, traits={"*": ["mutates"]})
     lab.folder.write_text("no folder", encoding="utf-8")
     with lab.agent.run() as run:

@@ -155,7 +155,7 @@ def in_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[BaseEx
 
 def paused(lab: Lab, run: Run) -> Pause:
     """Pause a run; return what says when somebody waits."""
-    pause = run._moved = Pause()
+    pause = run.orders._moved = Pause()
     lab.hear(lab.order("pause", run.run_id))
     return pause
 
@@ -359,9 +359,10 @@ def test_in_asyncio_too_a_pause_holds_and_a_clearance_is_awaited(lab: Lab) -> No
                 order.append("ran")
 
         async with lab.agent.run() as run:
-            pause = paused(lab, run)
+            lab.hear(lab.order("pause", run.run_id))
             task = asyncio.create_task(work(run))
-            await asyncio.to_thread(pause.entered.wait)
+            while not run.orders._held:
+                await asyncio.sleep(0)
             order.append("paused")
             lab.hear(lab.order("resume", run.run_id, number=2))
             (call,) = await asyncio.to_thread(lab.waiting)

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from lictor_agent import AgentStopped, BadConfiguration, ToolDenied, tool
-from lictor_agent.run import current
+from lictor_agent.context import current
 from tests.unit.sdk._agents import GRANTS, Lab, ended
 
 
