@@ -261,8 +261,10 @@ def connect(
     """Connect an agent to Lictor. Returns at once; Kafka is reached in the background.
 
     `tools` are names, or function or MCP schemas with a `name`. Of them, of `prompt` (the system prompt) and of
-    `mcp_servers` (name → definition) only digests are published. `environment`: `production`, `staging`, … Settings come from the environment: `LICTOR_KAFKA`,
-    `LICTOR_ROOT_KEY`, `LICTOR_AGENT_KEY`; `LICTOR_MODE=off` turns everything into a no-op. Raises `BadConfiguration`.
+    `mcp_servers` (name → definition) only digests are published. `environment`: `production`, `staging`, …
+
+    Settings come from environment variables: `LICTOR_KAFKA`, `LICTOR_ROOT_KEY`, `LICTOR_AGENT_KEY`; `LICTOR_MODE=off`
+    turns everything into a no-op. Raises `BadConfiguration`.
     """
     settings = settings or AgentSettings.read()
     more = {"prompt": prompt, "mcp_servers": mcp_servers, "environment": environment}

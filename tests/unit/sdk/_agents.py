@@ -92,6 +92,11 @@ class Lab:
         said = said or policy(**{"clearance": {"traits": []}, "traits": {"*": ["reads_sensitive"]}, **fields})
         self.hear(self.world.signed(self.world.topics.policies, said.agent_id, said, "person"))
 
+    def policy_record(self) -> Heard:
+        """Return a signed policy, as the link hands it over."""
+        said = policy()
+        return heard(self.world.signed(self.world.topics.policies, said.agent_id, said, "person"))
+
     def order(
         self, action: CommandAction, run_id: str, *, role: str = "respond", number: int = 1, **fields: Any
     ) -> Read:

@@ -1,5 +1,6 @@
 """The gate asks before each call: grants, budgets, cold starts; and no effect goes ahead without its step."""
 
+import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from lictor_agent import Agent, Run, ToolDenied
-from lictor_agent import passage
+from lictor_agent import Agent, Run, ToolDenied, passage
 from schemas.policy import AgentPolicy
 from tests.unit.sdk._agents import GRANTS, Lab, acknowledged, denied, ended
 from tests.unit.streams._builders import AGENT, policy
@@ -190,6 +190,7 @@ def test_a_call_with_effects_is_refused_where_neither_kafka_nor_the_disk_takes_i
     """A payment could be made of which no record exists."""
     monkeypatch.setattr(passage, "ACK_PATIENCE_S", 0.01)
     lab.policy(version=2, traits={"*": ["mutates"]})
+    shutil.rmtree(lab.folder)
     lab.folder.write_text("no folder", encoding="utf-8")
     with lab.agent.run() as run:
         assert denied(run, "crm.write").rule == "spool"

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -160,3 +161,49 @@ def test_a_thread_without_a_run_of_its_own_is_outside(lab: Lab) -> None:
         thread.start()
         thread.join()
     assert len(raised) == 1
+
+
+@tool("crm.read", origin="web")
+def pages(count: int) -> Iterator[str]:
+    """Yield pages."""
+    for number in range(count):
+        yield f"page {number} "
+
+
+@tool("crm.read")
+async def rows(count: int) -> AsyncIterator[int]:
+    """Yield rows."""
+    for number in range(count):
+        await asyncio.sleep(0)
+        yield number
+
+
+def test_a_generator_is_a_call_for_as_long_as_it_yields(lab: Lab) -> None:
+    """A tool that streams would act after its call had ended, and its stop be called effective meanwhile."""
+
+    async def collect() -> list[int]:
+        return [row async for row in rows(3)]
+
+    with lab.agent.run() as run:
+        stream = pages(2)
+        assert next(stream) == "page 0 "
+        assert len(run.orders.executing) == 1
+        assert list(stream) == ["page 1 "]
+        assert asyncio.run(collect()) == [0, 1, 2]
+    results = [(step.text, step.origin, step.outcome) for step in lab.steps() if step.kind == "tool_result"]
+    assert results == [("page 0 page 1 ", "web", "executed"), ("0\n1\n2\n", "tool", "executed")]
+
+
+def test_a_function_that_returns_a_coroutine_is_refused_with_what_to_do(lab: Lab) -> None:
+    """The call would be over before the tool has begun, and nothing it does be seen."""
+    careless = tool("crm.read")(lambda: asyncio.sleep(0))
+    with lab.agent.run(), pytest.raises(BadConfiguration, match="put @tool on the async function itself"):
+        careless()
+
+
+def test_a_function_given_by_name_is_called_through_the_gate(lab: Lab) -> None:
+    """A tool of a schema, not of a decorator, would have to be guarded by hand."""
+    with lab.agent.run() as run:
+        assert run.invoke("crm.read", lambda customer: f"customer {customer}", {"customer": 7}) == "customer 7"
+    call, result = (step for step in lab.steps() if step.tool)
+    assert (call.arguments, result.text) == ({"customer": 7}, "customer 7")
