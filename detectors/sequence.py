@@ -23,6 +23,7 @@ class StepSequence(Detector):
     `lictor.sequence.rewritten`: a `seq` came again with other content.
     `lictor.sequence.backwards`: a `seq` older than what is remembered came again.
     `lictor.sequence.gap`: steps are missing (they may still come from a spool).
+    `lictor.sequence.lost`: the run says that steps of it were lost, since neither Kafka nor its spool could take them.
     `lictor.sequence.clock`: the agent's clock was clamped again and again.
     """
 
@@ -36,7 +37,7 @@ class StepSequence(Detector):
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
         """Compare with what the run said before."""
         state = run.sequence
-        found = [*self._order(seen, state), *self._clock(seen, state, facts)]
+        found = [*self._order(seen, state), *self._lost(seen, state), *self._clock(seen, state, facts)]
         self._remember(seen, state)
         return found
 
@@ -52,6 +53,13 @@ class StepSequence(Detector):
         elif last and step.seq > last + 1 and self._first(state, "gap"):
             reason = f"step {step.seq} follows step {last}: {step.seq - last - 1} missing, lost or still in a spool"
             yield self.finding(seen, reason, confidence=0.5, severity="low", aspect="gap", group=group)
+
+    def _lost(self, seen: Seen, state: SequenceState) -> Iterator[Finding]:
+        if seen.step.dropped <= state.lost:
+            return
+        reason = f"{seen.step.dropped - state.lost} steps were lost: neither Kafka nor the agent's spool could take them"
+        state.lost = seen.step.dropped
+        yield self.finding(seen, reason, confidence=0.9, aspect="lost", group=f"{seen.step.run_id}:{state.lost}")
 
     def _clock(self, seen: Seen, state: SequenceState, facts: Facts) -> Iterator[Finding]:
         if not seen.clamped:

@@ -40,6 +40,7 @@ class SequenceState(msgspec.Struct, omit_defaults=True):
     """seq → 64-bit digest of the value, the last `SequenceDetector.remembered` of them."""
     gaps: int = 0
     clamps: int = 0
+    lost: int = 0
     reported: set[str] = set()
 
 

@@ -51,6 +51,14 @@ def test_a_trace_may_begin_anywhere() -> None:
     assert story().tell("message", seq=900) == []
 
 
+def test_steps_that_a_run_lost_are_told_of_each_time_there_are_more() -> None:
+    """A full disk would hide what an agent did, and nobody be told that something is hidden."""
+    told = Story(watch=(StepSequence(),))
+    lost = [told.tell("heartbeat", trace_id="", dropped=dropped) for dropped in (0, 3, 3, 5)]
+    assert [claims(found) for found in lost] == [[], ["lictor.sequence.lost"], [], ["lictor.sequence.lost"]]
+    assert [found[0].reason.split()[0] for found in lost if found] == ["3", "2"]
+
+
 def test_a_late_step_fills_its_gap_without_a_claim() -> None:
     """A spool emptied after an outage would look like an attack."""
     told = story(1, 5)
