@@ -57,7 +57,9 @@ class StepSequence(Detector):
     def _lost(self, seen: Seen, state: SequenceState) -> Iterator[Finding]:
         if seen.step.dropped <= state.lost:
             return
-        reason = f"{seen.step.dropped - state.lost} steps were lost: neither Kafka nor the agent's spool could take them"
+        reason = (
+            f"{seen.step.dropped - state.lost} steps were lost: neither Kafka nor the agent's spool could take them"
+        )
         state.lost = seen.step.dropped
         yield self.finding(seen, reason, confidence=0.9, aspect="lost", group=f"{seen.step.run_id}:{state.lost}")
 

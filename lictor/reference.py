@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from detectors.base import Detector
 from detectors.inspect import ALL
-from lictor import settings, workers
+from lictor import sdk_reference, settings, workers
 from lictor.cli import add_verbs
 from lictor.cli.app import Verbs
 from lictor_agent import cli as agent_cli
@@ -43,6 +43,7 @@ def pages() -> dict[str, str]:
     made: dict[str, Callable[[], Iterable[str]]] = {
         "cli.md": _cli,
         "detectors.md": _detectors,
+        "sdk.md": sdk_reference.lines,
         "settings.md": _settings,
         "topics.md": _topics,
     }

@@ -1,7 +1,7 @@
 """One incarnation of an agent: what it says, what it calls, what it hands on."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from contextvars import Token
 from functools import wraps
@@ -160,6 +160,20 @@ class Run:
         """Call a tool through the gate: `function(**arguments)`, narrowed where the policy says so; its result is said."""
         with self.tool(tool_name, **arguments) as call:
             value = function(**call.given(arguments))
+            call.result(value, origin=origin)
+        return value
+
+    async def invoke_async(
+        self,
+        tool_name: str,
+        function: Callable[..., Awaitable[R]],
+        arguments: dict[str, Any],
+        *,
+        origin: str = "tool",
+    ) -> R:
+        """Call an async tool through the gate, as `invoke` does."""
+        async with self.tool(tool_name, **arguments) as call:
+            value = await function(**call.given(arguments))
             call.result(value, origin=origin)
         return value
 
