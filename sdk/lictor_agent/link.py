@@ -215,7 +215,7 @@ class Link:
         return None
 
     def _offline(self, error: BaseException) -> None:
-        if self.online or not self.counters["offline"]:
+        if self.online and self.ready.is_set():  # at the start the agent itself says under what it goes on
             log.warning("Lictor's Kafka at %s cannot be reached: %s", self.settings.kafka, error)
         self.online = False
         self.counters["offline"] += 1
