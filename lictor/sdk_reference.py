@@ -20,8 +20,8 @@ def lines() -> Iterator[str]:
     """Yield the page."""
     yield "# The SDK"
     yield ""
-    yield "`import lictor_agent`. Everything here works in threads and in asyncio; what is a context manager is one for `with` and"
-    yield "for `async with`. [Your first agent](../how-to/first-agent.md) shows how the parts go together."
+    yield "`import lictor_agent`. Everything here works in threads and in asyncio; what is a context manager is one for `with`"
+    yield "and for `async with`. [Your first agent](../how-to/first-agent.md) shows how the parts go together."
     yield ""
     yield from _function("lictor_agent.connect", lictor_agent.connect)
     yield from _class("Agent", lictor_agent.Agent, _AGENT)

@@ -28,6 +28,7 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 MAX_QUEUED: Final = 100_000
 RETRY_S: Final = 0.5
+LINGER_S: Final = 0.001
 ACK_PATIENCE_S: Final = 1.0
 """How long a write-ahead waits for the broker before it turns to the disk."""
 MAX_BATCH: Final = 1 << 20
@@ -84,6 +85,9 @@ class Link:
     _loop: asyncio.AbstractEventLoop | None = None
     _wake: asyncio.Event | None = None
     _waking: bool = False
+    _asleep: bool = True
+    """The loop waits to be woken. While records keep coming it looks again by itself: waking it costs the agent's thread
+    a system call, and the interpreter's lock besides."""
     _thread: threading.Thread | None = None
     _partitions: dict[str, int] = field(default_factory=dict)
 
@@ -105,7 +109,7 @@ class Link:
             self.counters["dropped"] += 1
             return
         self._queue.append(record)
-        if not self._waking and self._loop is not None:
+        if not self._waking and (self._asleep or record.acked is not None) and self._loop is not None:
             self._waking = True
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._set_wake)
@@ -242,8 +246,19 @@ class Link:
                 with self._spool_lock:
                     self._spool.clear()
             if not self._queue and not self._failed:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), 1.0)
+                await self._linger(wake)
+
+    async def _linger(self, wake: asyncio.Event) -> None:
+        """Look again after a moment; sleep only when nothing came in it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), LINGER_S)
+        if self._queue or self._failed or wake.is_set():
+            return
+        self._asleep = True
+        if not self._queue:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), 1.0)
+        self._asleep = False
 
     async def _send(self, producer: AIOKafkaProducer, record: Outgoing) -> None:
         self._flying[id(record)] = record

@@ -1,5 +1,6 @@
 """Marks on what the agent says, signatures on what it is told."""
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
@@ -54,8 +55,13 @@ class KeyList(msgspec.Struct, frozen=True):
 
 def sealed_bytes(topic: str, key: str, kind: str, value: bytes) -> bytes:
     """Return what is signed or marked."""
+    return _place(topic, key, kind) + value
+
+
+@functools.lru_cache(maxsize=1024)
+def _place(topic: str, key: str, kind: str) -> bytes:
     parts = (topic.encode(), key.encode(), kind.encode())
-    return b"lictor/1" + b"".join(len(part).to_bytes(4, "big") + part for part in parts) + value
+    return b"lictor/1" + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def mark(agent_key: bytes, topic: str, key: str, kind: str, value: bytes) -> bytes:
