@@ -123,7 +123,9 @@ def named(domain: str, *parts: str) -> str:
 def step_id(agent_id: str, run_id: str, trace_id: str, seq: int) -> str:
     """Return the id of a step."""
     count = str(seq)
-    said = f"{len(agent_id)}:{agent_id}{len(run_id)}:{run_id}{len(trace_id)}:{trace_id}{len(count)}:{count}"  # as `named`
+    said = (
+        f"{len(agent_id)}:{agent_id}{len(run_id)}:{run_id}{len(trace_id)}:{trace_id}{len(count)}:{count}"  # as `named`
+    )
     return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16, person=b"lictor.step").hexdigest()
 
 

@@ -68,5 +68,27 @@ def quick() -> None:
     agent.close(30)
 
 
+def prefork() -> None:
+    """Connect and make one run, then fork workers that each make runs of their own."""
+    agent = lictor_agent.connect("bot")
+
+    def runs(count: int) -> None:
+        for number in range(count):
+            with agent.run() as run, run.tool("notes.write", text=f"note {number}"):
+                log(f"note {run.run_id} {number}")
+
+    runs(1)
+    workers = []
+    for _ in range(int(os.environ["WORKERS"])):
+        pid = os.fork()
+        if pid == 0:
+            runs(int(os.environ["CALLS"]))
+            os._exit(0 if agent.close(30) else 1)
+        workers.append(pid)
+    failed = [pid for pid in workers if os.waitpid(pid, 0)[1] != 0]
+    agent.close(30)
+    sys.exit(len(failed))
+
+
 if __name__ == "__main__":
-    {"stubborn": stubborn, "deaf": deaf, "quick": quick}[sys.argv[1]]()
+    {"stubborn": stubborn, "deaf": deaf, "quick": quick, "prefork": prefork}[sys.argv[1]]()
