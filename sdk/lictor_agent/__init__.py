@@ -10,6 +10,7 @@
 is no `Exception`, so let it pass. This package imports nothing of Lictor's server side.
 """
 
+from lictor_agent import mcp
 from lictor_agent.agent import Agent, connect
 from lictor_agent.calls import Call, ModelCall
 from lictor_agent.context import current_run
@@ -34,5 +35,6 @@ __all__ = [
     "ToolDenied",
     "connect",
     "current_run",
+    "mcp",
     "tool",
 ]
