@@ -27,7 +27,8 @@ class Grants(Detector):
     impact: ClassVar[float] = 0.7
     tags: ClassVar[tuple[str, ...]] = ("owasp.asi02", "owasp.asi03", "atlas.aml.t0053")
     blind_spots: ClassVar[str] = (
-        "A call that the policy allows and that does harm all the same; a tool run without a step."
+        "A call that the policy allows and that does harm all the same; a tool run without a step. What a run has spent, "
+        "and what was cut or redacted, the gate alone knows: a condition on it is taken to be as the gate found it."
     )
 
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
@@ -38,9 +39,13 @@ class Grants(Detector):
             found.append(self._unregistered(seen))
         if step.kind not in _GATED or (policy.mode == "observe" and not policy.layers):
             return found
-        answer = seen.policy.judge(step, reads=reads_of(trace))
+        chain = [facts.policy_of(name) for name in step.delegation]
+        labels = sorted(trace.flow.labels)
+        answer = seen.policy.judge(step, reads_of(trace), labels, seen.judged_us, chain)
         gate = step.gate.verdict if step.gate else ""
-        if answer.effect == "deny":
+        if answer.arguments is not None and answer.arguments != step.arguments and gate in _WENT_AHEAD:
+            found.append(self._refused(seen, "its arguments are not as the policy narrows them", went_ahead=True))
+        elif answer.effect == "deny":
             found.append(self._refused(seen, answer.reason, went_ahead=gate in _WENT_AHEAD or not gate))
         elif gate == "deny" and step.gate and not step.gate.rule.startswith(("budget", "clearance")):
             found.append(self._refused(seen, f"the gate refused it ({shown(step.gate.rule)})", went_ahead=False))

@@ -4,18 +4,22 @@
 gate asked at all, and asked the same policy.
 """
 
-import math
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from detectors.conditions import REDACTED, UNSEEN, conditions_hold
+from detectors.narrowing import CannotNarrow, narrow
 from detectors.traits import traits_of
-from schemas.globs import glob_any, glob_match
-from schemas.policy import AgentPolicy, Effect, Grant, Test, Trait
+from schemas.globs import glob_any
+from schemas.policy import AgentPolicy, Effect, Grant, Trait
 from schemas.step import Step
 
-STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "clear", "ask", "deny")
-"""A grant that says `narrow` refuses: nobody rewrites arguments yet."""
-MISSING: Final = object()
+STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "narrow", "clear", "ask", "deny")
+HOUR_US: Final = 3_600_000_000
+WEEKDAYS: Final = ("thu", "fri", "sat", "sun", "mon", "tue", "wed")
+"""The first day of 1970 was a Thursday."""
 MOST_NAMES: Final = 4096
 """Names come from the agent: no more of them are remembered."""
 
@@ -28,6 +32,8 @@ class Answer:
     grant: str
     rule: str
     reason: str
+    arguments: dict[str, Any] | None = None
+    """What the tool should have got, where the policy narrows the call; None where nothing changes or nobody can tell."""
 
 
 @dataclass(slots=True)
@@ -52,29 +58,87 @@ class PolicyView:
         """Tell whether results of this tool count as trusted content."""
         return glob_any(self.policy.trusted_tools, tool)
 
-    def judge(self, step: Step, reads: tuple[str, ...] = ()) -> Answer:
-        """Return what the grants say of a `tool_call`, `model_call` or `handoff`. `reads`: what the trace has read."""
+    def judge(
+        self,
+        step: Step,
+        reads: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        judged_us: int | None = None,
+        delegators: "Sequence[PolicyView]" = (),
+    ) -> Answer:
+        """Return what the grants say of a `tool_call`, `model_call` or `handoff`.
+
+        `reads`, `labels`: what the trace has read. `judged_us`: when the step was taken, as far as it is believed.
+        `delegators`: the policies of the agents it was taken for; each must let it through too.
+        """
         called = called_by(step)
-        if called not in self._settled:
-            if len(self._settled) >= MOST_NAMES:
-                self._settled.clear()
-            self._settled[called] = None if self._depends(*called) else self._judge(CallFacts(*called, {}))
-        return self._settled[called] or self._judge(facts_of(step, reads))
+        if not delegators:
+            if called not in self._settled:
+                if len(self._settled) >= MOST_NAMES:
+                    self._settled.clear()
+                alone = CallFacts(*called, {})
+                self._settled[called] = None if self._depends(*called) else self._judge(alone)[0]
+            settled = self._settled[called]
+            if settled is not None:
+                return settled
+        facts = facts_of(step, reads, labels, step.time_us if judged_us is None else judged_us)
+        return self._narrowed(facts, (self, *delegators), hidden=_hides(step))
+
+    def _narrowed(self, facts: "CallFacts", views: "Sequence[PolicyView]", *, hidden: bool) -> Answer:
+        """Judge, and where grants narrow the call, judge what comes out again."""
+        answer, narrowing = _strictest(views, facts)
+        if not narrowing or answer.effect in ("ask", "deny"):
+            return answer
+        if hidden:
+            return answer if answer.effect == "clear" else _said_by(narrowing[0])
+        try:
+            return _after_narrowing(views, facts, answer, narrowing)
+        except CannotNarrow as problem:
+            return Answer("deny", narrowing[0].id, "grant", str(problem))
 
     def _depends(self, kind: str, name: str) -> bool:
-        """Tell whether a grant about this name sets conditions."""
-        grants = (grant for layer in self.policy.layers for grant in layer.grants if grant.when)
+        """Tell whether a grant about this name sets conditions, or rewrites arguments."""
+        grants = (
+            grant for layer in self.policy.layers for grant in layer.grants if grant.when or grant.effect == "narrow"
+        )
         return any(glob_any(getattr(grant, kind), name) for grant in grants)
 
-    def _judge(self, facts: "CallFacts") -> Answer:
+    def _judge(self, facts: "CallFacts") -> tuple[Answer, list[Grant]]:
+        """Return what this policy says, and the grants of it that narrow the call."""
+        narrowing: list[Grant] = []
         answers = [
             answer
             for layer in self.policy.layers
-            if (answer := _judge_layer(layer.grants, layer.name, facts)) is not None
+            if (answer := _judge_layer(layer.grants, layer.name, facts, narrowing)) is not None
         ]
         if not answers:
-            return _no_opinion(facts.kind)
-        return max(answers, key=lambda answer: STRICTNESS.index(answer.effect))
+            return _no_opinion(facts.kind), narrowing
+        return max(answers, key=lambda answer: STRICTNESS.index(answer.effect)), narrowing
+
+
+def _strictest(views: Sequence[PolicyView], facts: "CallFacts") -> tuple[Answer, list[Grant]]:
+    """Return the strictest answer of the agent's policy and of those it acts for."""
+    best, narrowing = views[0]._judge(facts)  # noqa: SLF001 - of its own kind
+    for view in views[1:]:
+        answer, more = view._judge(facts)  # noqa: SLF001 - of its own kind
+        narrowing += more
+        if STRICTNESS.index(answer.effect) > STRICTNESS.index(best.effect):
+            for_whom = f"as the policy of {view.policy.agent_id} says, for whom this is: {answer.reason}"
+            best = replace(answer, reason=for_whom)
+    return best, narrowing
+
+
+def _after_narrowing(views: Sequence[PolicyView], facts: "CallFacts", answer: Answer, narrowing: list[Grant]) -> Answer:
+    first, before = _said_by(narrowing[0]), facts.values["arguments"]
+    after = narrow(before, narrowing)
+    if after == before:
+        return answer if answer.effect == "clear" else replace(first, effect="allow")
+    again, more = _strictest(views, CallFacts(facts.kind, facts.name, {**facts.values, "arguments": after}))
+    if narrow(after, more) != after:
+        return Answer("deny", first.grant, "grant", "narrowing the call does not come to an end")
+    if again.effect in ("ask", "deny"):
+        return again
+    return replace(again if again.effect == "clear" else first, arguments=after)
 
 
 def _no_opinion(kind: str) -> Answer:
@@ -94,18 +158,42 @@ class CallFacts:
     values: dict[str, Any]
 
 
-def facts_of(step: Step, reads: tuple[str, ...]) -> CallFacts:
-    """Collect what conditions may ask about a step."""
+def facts_of(step: Step, reads: Sequence[str], labels: Sequence[str], judged_us: int) -> CallFacts:
+    """Collect what conditions may ask about a step: of a narrowed call, what was asked for."""
+    asked = step.asked if step.asked is not None else step.arguments
     values = {
-        "arguments": step.arguments or {},
-        "principal": step.principal,
+        "arguments": _with_unseen(asked or {}, step),
+        "agent": step.agent_id,
         "version": step.version,
+        "environment": step.environment,
+        "principal": step.principal,
         "workflow": step.workflow,
         "delegator": list(step.delegation),
+        "tool": step.tool if step.kind == "tool_call" else "",
         "model": step.model,
+        "to_agent": step.to_agent,
         "reads": list(reads),
+        "labels": list(labels),
+        "time": {"hour": judged_us // HOUR_US % 24, "weekday": WEEKDAYS[judged_us // (24 * HOUR_US) % 7]},
+        "spent": UNSEEN,
+        "amounts": UNSEEN,
     }
     return CallFacts(*called_by(step), values)
+
+
+def _with_unseen(arguments: dict[str, Any], step: Step) -> dict[str, Any]:
+    """Return the arguments with `UNSEEN` in the place of what was cut, the whole of each top-level argument."""
+    roots = {path.removeprefix("asked.").removeprefix("arguments.") for path in step.cut or ()}
+    names = {root.partition(".")[0].partition("[")[0] for root in roots}
+    if "arguments" in names or "asked" in names:
+        return dict.fromkeys(arguments, UNSEEN)
+    return {name: UNSEEN if name in names else value for name, value in arguments.items()} if names else arguments
+
+
+def _hides(step: Step) -> bool:
+    """Tell whether some of the arguments are not there to be seen."""
+    given = (step.arguments, step.asked)
+    return bool(step.cut) or any(REDACTED in json.dumps(each, ensure_ascii=False) for each in given if each)
 
 
 def called_by(step: Step) -> tuple[str, str]:
@@ -115,108 +203,24 @@ def called_by(step: Step) -> tuple[str, str]:
     return ("agents", step.to_agent) if step.kind == "handoff" else ("tools", step.tool)
 
 
-def _judge_layer(grants: tuple[Grant, ...], layer: str, facts: CallFacts) -> Answer | None:
+def _judge_layer(grants: tuple[Grant, ...], layer: str, facts: CallFacts, narrowing: list[Grant]) -> Answer | None:
     """Return the layer's answer; None where it has no opinion on this kind of call."""
     about = [grant for grant in grants if getattr(grant, facts.kind)]
     if not about:
         return None
     found = [grant for grant in about if grant_fits(grant, facts)]
+    narrowing += [grant for grant in found if grant.effect == "narrow"]
     if not found:
         if all(grant.effect == "deny" for grant in about):
             return None
         return Answer("deny", "", "no_grant", f"no grant of layer {layer} allows {facts.name!r}")
-    return _said_by(max(found, key=_strictness))
-
-
-def _strictness(grant: Grant) -> int:
-    return STRICTNESS.index("deny" if grant.effect == "narrow" else grant.effect)
+    return _said_by(max(found, key=lambda grant: STRICTNESS.index(grant.effect)))
 
 
 def _said_by(grant: Grant) -> Answer:
-    if grant.effect == "narrow":
-        return Answer("deny", grant.id, "grant", f"grant {grant.id} says narrow, which is not available yet")
     return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
 
 
 def grant_fits(grant: Grant, facts: CallFacts) -> bool:
-    """Tell whether the grant is about this call and all its conditions hold.
-
-    A grant that allows needs every member of a list to pass; one that refuses, asks, clears or narrows is met by any
-    one of them, and by a value that cannot be compared: neither a second recipient nor `"501"` for 501 slips through.
-    """
-    if not glob_any(getattr(grant, facts.kind), facts.name):
-        return False
-    wary = grant.effect != "allow"
-    return all(holds(test, value_at(facts.values, path), wary=wary) for path, test in grant.when.items())
-
-
-def value_at(values: dict[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, or `MISSING`."""
-    found: Any = values
-    for part in path.split("."):
-        if not isinstance(found, dict) or part not in found:
-            return MISSING
-        found = found[part]
-    return found
-
-
-def holds(test: Test, value: Any, *, wary: bool) -> bool:
-    """Tell whether everything the test sets holds for the value, which may be `MISSING`."""
-    if value is MISSING:
-        return test.exists is False
-    if test.exists is False:
-        return False
-    if isinstance(value, list):
-        quantify = any if wary else all
-        return quantify(_member_holds(test, member, wary=wary) for member in value)
-    return _member_holds(test, value, wary=wary)
-
-
-def _member_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    return (
-        _equality_holds(test, value) and _number_holds(test, value, wary=wary) and _text_holds(test, value, wary=wary)
-    )
-
-
-def _equality_holds(test: Test, value: Any) -> bool:
-    if test.eq is not None and not _same(value, test.eq):
-        return False
-    if test.ne is not None and _same(value, test.ne):
-        return False
-    if test.any_of is not None and not any(_same(value, other) for other in test.any_of):
-        return False
-    return test.none_of is None or not any(_same(value, other) for other in test.none_of)
-
-
-def _same(value: Any, other: Any) -> bool:
-    """Equal and of the same kind: True is not 1, and "1" is not 1."""
-    if isinstance(value, bool) or isinstance(other, bool):
-        return value is other
-    return bool(value == other)
-
-
-def _number_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    if test.lt is None and test.lte is None and test.gt is None and test.gte is None:
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return wary
-    if isinstance(value, float) and not math.isfinite(value):  # an int may be larger than any float
-        return wary
-    return (
-        (test.lt is None or value < test.lt)
-        and (test.lte is None or value <= test.lte)
-        and (test.gt is None or value > test.gt)
-        and (test.gte is None or value >= test.gte)
-    )
-
-
-def _text_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    if test.glob is None and test.not_glob is None and test.max_length is None:
-        return True
-    if not isinstance(value, str):
-        return wary
-    if test.glob is not None and not glob_any(test.glob, value):
-        return False
-    if test.not_glob is not None and any(glob_match(pattern, value) for pattern in test.not_glob):
-        return False
-    return test.max_length is None or len(value) <= test.max_length
+    """Tell whether the grant is about this call and all its conditions hold."""
+    return glob_any(getattr(grant, facts.kind), facts.name) and conditions_hold(grant, facts.values)

@@ -64,8 +64,8 @@ class Test(Frozen):
     not_domain: tuple[str, ...] | None = None
     """The value has a host, and it fits none of the globs."""
     within: tuple[str, ...] | None = None
-    """Folders. The value is a POSIX path that, with `.` and `..` resolved, lies in one of them. A relative path lies in
-    no absolute folder, and one that climbs above its start lies in none."""
+    """Folders. The value is a POSIX path that, with `.` and `..` resolved, lies in one of them. A relative path against an
+    absolute folder, one that climbs above its start, `~`, a backslash: doubt."""
 
 
 class Rewrite(Frozen):

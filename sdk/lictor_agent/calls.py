@@ -68,6 +68,8 @@ class Call:
         """Take what the gate said: the run this belongs to, the tool's traits, the arguments as they were narrowed."""
         self.run_id, self.traits = run.run_id, judged.traits
         self.fields["gate"] = gate_of(judged)
+        if judged.arguments is not None:
+            self.asked, self.arguments = self.arguments, judged.arguments
 
     def begun(self) -> dict[str, Any]:
         """Return what is published of the call when it begins."""

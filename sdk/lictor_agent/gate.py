@@ -4,19 +4,26 @@ Lictor's `detectors/policy_view.py` judges the same afterwards; `tests/contract/
 answers.
 """
 
-import math
-from collections import Counter, deque
-from dataclasses import dataclass, field
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from lictor_agent import globs, traits
-from lictor_agent.policy import Budgets, Grant, Policy, Test
+from lictor_agent import traits
+from lictor_agent.budgets import Spent, amounts_with, bound_reached
+from lictor_agent.conditions import Check, all_hold, compiled
+from lictor_agent.index import GlobIndex
+from lictor_agent.narrowing import CannotNarrow, narrowed
+from lictor_agent.policy import Budgets, Grant, Policy
 
-STRICTNESS: Final = ("allow", "clear", "ask", "deny")
-"""What is known here. A grant that says anything else, `narrow` among it, refuses: nobody rewrites arguments yet."""
+__all__ = ["STRICTNESS", "Answer", "Call", "Compiled", "Spent", "over_budget", "verdict_in"]
+
+STRICTNESS: Final = ("allow", "narrow", "clear", "ask", "deny")
+"""What is known here. A grant that says anything else refuses."""
 _RANK: Final = {effect: rank for rank, effect in enumerate(STRICTNESS)}
-_MISSING: Final = object()
+_KINDS: Final = ("tools", "models", "agents")
 _REMEMBERED: Final = 4096
+_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,9 @@ class Call:
     kind: str
     name: str
     values: dict[str, Any]
+    time_us: int = 0
+    amounts: dict[str, float] = field(default_factory=dict)
+    """What the run's sums came to before this call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +46,46 @@ class Answer:
     grant: str
     rule: str
     reason: str
+    arguments: dict[str, Any] | None = None
+    """As the gate narrowed them; None where nothing changed."""
+    instead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A grant made ready."""
+
+    grant: Grant
+    rank: int
+    checks: tuple[Check, ...]
+
+
+class _Layer:
+    """One layer made ready: for each kind of call, its grants by the names they are about."""
+
+    def __init__(self, name: str, grants: Sequence[Grant]) -> None:
+        self.name = name
+        rules = [_Rule(grant, _RANK.get(grant.effect, _RANK["deny"]), compiled(grant)) for grant in grants]
+        self.speaks: dict[str, GlobIndex[_Rule]] = {}
+        self.closed: dict[str, bool] = {}
+        for kind in _KINDS:
+            about = [rule for rule in rules if getattr(rule.grant, kind)]
+            if about:
+                self.speaks[kind] = GlobIndex((glob, rule) for rule in about for glob in getattr(rule.grant, kind))
+                self.closed[kind] = any(rule.grant.effect != "deny" for rule in about)
 
 
 class Compiled:
-    """A policy made ready: for each name asked about, the grants whose globs fit are looked up once."""
+    """A policy made ready: what a name is about is looked up, not searched for, and remembered for names asked often."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self._layers = [_Layer(layer.name, layer.grants) for layer in policy.layers]
+        self._by_glob = GlobIndex((glob, (glob, frozenset(given))) for glob, given in policy.traits.items())
         self._traits: dict[str, frozenset[str]] = {}
-        self._fitting: dict[tuple[str, str], list[tuple[str, list[Grant], bool]]] = {}
+        self._fitting: dict[tuple[str, str], list[tuple[str, list[_Rule], bool]]] = {}
+        asked = {path.split(".")[0] for layer in policy.layers for grant in layer.grants for path in grant.when}
+        self._asks_time, self._asks_amounts = "time" in asked, "amounts" in asked
 
     def traits(self, tool: str) -> frozenset[str]:
         """Return the traits of a tool."""
@@ -52,29 +93,83 @@ class Compiled:
         if found is None:
             if len(self._traits) >= _REMEMBERED:
                 self._traits.clear()
-            found = self._traits[tool] = traits.of_tool(tool, self.policy.traits, self.policy.words)
+            found = self._traits[tool] = self._traits_of(tool)
         return found
 
-    def judge(self, call: Call) -> Answer:
-        """Return what the grants say: each layer that grants anything must let the call through."""
+    def _traits_of(self, tool: str) -> frozenset[str]:
+        fitting = self._by_glob.find(tool)
+        if fitting:
+            return max(fitting, key=lambda pair: (len(pair[0]), pair[0]))[1]
+        return traits.of_words(tool, self.policy.words)
+
+    def judge(self, call: Call, delegators: "Sequence[Compiled]" = ()) -> Answer:
+        """Return what the grants say: each layer that grants anything must let the call through, and so must the policy of
+        each agent it is made for. Where that narrows the call, what comes out is judged again."""  # noqa: D205, D209
+        answer, narrowing = self._strictest(call, delegators)
+        if not narrowing or answer.effect in ("ask", "deny"):
+            return answer
+        by = narrowing[0]
+        before = call.values.get("arguments") or {}
+        try:
+            after = narrowed(before, narrowing)
+            if after == before:
+                return answer if answer.effect == "clear" else Answer("allow", by.id, "grant", _reason(by))
+            second, again = self._strictest(replace(call, values={**call.values, "arguments": after}), delegators)
+            if narrowed(after, again) != after:
+                return Answer("deny", by.id, "grant", "narrowing the call does not come to an end")
+        except CannotNarrow as problem:
+            return Answer("deny", by.id, "grant", str(problem))
+        if second.effect in ("allow", "narrow"):
+            return Answer("narrow", by.id, "grant", _reason(by), after)
+        return replace(second, arguments=after) if second.effect == "clear" else second
+
+    def _strictest(self, call: Call, delegators: "Sequence[Compiled]") -> tuple[Answer, list[Grant]]:
+        answer, narrowing = self.own(call)
+        for other in delegators:
+            said, more = other.own(call)
+            narrowing += more
+            if _RANK[said.effect] > _RANK[answer.effect]:
+                answer = replace(
+                    said, reason=f"as the policy of {other.policy.agent_id} says, for whom this is: {said.reason}"
+                )
+        return answer, narrowing
+
+    def own(self, call: Call) -> tuple[Answer, list[Grant]]:
+        """Return what this policy says, and the grants that would narrow the call."""
+        values = self._values(call)
         strictest: Answer | None = None
-        for layer, grants, closed in self._layers(call.kind, call.name):
-            answer = _judge_layer(layer, grants, call, closed=closed)
+        narrowing: list[Grant] = []
+        for layer, rules, closed in self._fitting_rules(call.kind, call.name):
+            answer = _judge_layer(layer, rules, call.name, values, narrowing, closed=closed)
             if answer is not None and (strictest is None or _RANK[answer.effect] > _RANK[strictest.effect]):
                 strictest = answer
-        return strictest or _no_opinion(call.kind)
+        return strictest or _no_opinion(call.kind), narrowing
 
-    def _layers(self, kind: str, name: str) -> list[tuple[str, list[Grant], bool]]:
+    def _values(self, call: Call) -> dict[str, Any]:
+        values = call.values
+        if self._asks_time:
+            moment = dt.datetime.fromtimestamp(call.time_us / 1e6, dt.UTC)
+            values = {**values, "time": {"hour": moment.hour, "weekday": _WEEKDAYS[moment.weekday()]}}
+        if self._asks_amounts:
+            arguments = values.get("arguments") or {}
+            tool = call.name if call.kind == "tools" else ""
+            values = {**values, "amounts": amounts_with(self.policy.amounts, call.amounts, tool, arguments)}
+        return values
+
+    def _fitting_rules(self, kind: str, name: str) -> list[tuple[str, list[_Rule], bool]]:
         """Return, per layer with an opinion on this kind of call: its name, the grants that fit, whether it is closed."""
         found = self._fitting.get((kind, name))
         if found is None:
             if len(self._fitting) >= _REMEMBERED:
                 self._fitting.clear()
             found = self._fitting[kind, name] = [
-                (layer.name, fitting, any(grant.effect != "deny" for grant in about))
-                for layer in self.policy.layers
-                if (about := [grant for grant in layer.grants if getattr(grant, kind)])
-                and (fitting := [grant for grant in about if globs.match_any(getattr(grant, kind), name)]) is not None
+                (
+                    layer.name,
+                    list({id(rule): rule for rule in layer.speaks[kind].find(name)}.values()),
+                    layer.closed[kind],
+                )
+                for layer in self._layers
+                if kind in layer.speaks
             ]
         return found
 
@@ -95,128 +190,35 @@ def verdict_in(mode: str, answer: Answer) -> str:
     return "hold" if answer.effect == "clear" else answer.effect
 
 
-def _judge_layer(layer: str, grants: list[Grant], call: Call, *, closed: bool) -> Answer | None:
-    best: Grant | None = None
-    for grant in grants:
-        if (best is None or _rank(grant) > _rank(best)) and conditions_hold(grant, call.values):
-            best = grant
+def _judge_layer(
+    layer: str, rules: list[_Rule], name: str, values: dict[str, Any], narrowing: list[Grant], *, closed: bool
+) -> Answer | None:
+    best: _Rule | None = None
+    for rule in rules:
+        narrows = rule.grant.effect == "narrow"
+        if (narrows or best is None or rule.rank > best.rank) and all_hold(rule.checks, values):
+            if narrows:
+                narrowing.append(rule.grant)
+            if best is None or rule.rank > best.rank:
+                best = rule
     if best is not None:
-        return _said_by(best)
-    return Answer("deny", "", "no_grant", f"no grant of layer {layer} allows {call.name!r}") if closed else None
-
-
-def _rank(grant: Grant) -> int:
-    return _RANK.get(grant.effect, _RANK["deny"])
+        return _said_by(best.grant)
+    return Answer("deny", "", "no_grant", f"no grant of layer {layer} allows {name!r}") if closed else None
 
 
 def _said_by(grant: Grant) -> Answer:
     if grant.effect not in _RANK:
-        return Answer("deny", grant.id, "grant", f"grant {grant.id} says {grant.effect}, which is not available yet")
-    return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
+        return Answer("deny", grant.id, "grant", f"grant {grant.id} says {grant.effect}, which is not known here")
+    return Answer(grant.effect, grant.id, "grant", _reason(grant), instead=grant.instead)
 
 
-def conditions_hold(grant: Grant, values: dict[str, Any]) -> bool:
-    """Tell whether all conditions of a grant hold. A grant that allows needs every member of a list to pass; one that
-    refuses, asks, clears or narrows is met by any one of them, and by a value that cannot be compared."""  # noqa: D205, D209
-    wary = grant.effect != "allow"
-    return all(_holds(test, _value_at(values, path), wary) for path, test in grant.when.items())
-
-
-def _value_at(values: dict[str, Any], path: str) -> Any:
-    found: Any = values
-    for part in path.split("."):
-        if not isinstance(found, dict):
-            return _MISSING
-        found = found.get(part, _MISSING)
-    return found
-
-
-def _holds(test: Test, value: Any, wary: bool) -> bool:
-    if value is _MISSING:
-        return test.exists is False
-    if test.exists is False:
-        return False
-    if isinstance(value, list | tuple):
-        members = (_member_holds(test, member, wary) for member in value)
-        return any(members) if wary else all(members)
-    return _member_holds(test, value, wary)
-
-
-def _member_holds(test: Test, value: Any, wary: bool) -> bool:
-    if test.eq is not None and not _same(value, test.eq):
-        return False
-    if test.ne is not None and _same(value, test.ne):
-        return False
-    if test.any_of is not None and not any(_same(value, other) for other in test.any_of):
-        return False
-    if test.none_of is not None and any(_same(value, other) for other in test.none_of):
-        return False
-    return _number_holds(test, value, wary) and _text_holds(test, value, wary)
-
-
-def _same(value: Any, other: Any) -> bool:
-    if isinstance(value, bool) or isinstance(other, bool):
-        return value is other
-    return bool(value == other)
-
-
-def _number_holds(test: Test, value: Any, wary: bool) -> bool:
-    bounds = ((test.lt, value), (test.lte, value), (test.gt, value), (test.gte, value))
-    if all(bound is None for bound, _ in bounds):
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return wary
-    if isinstance(value, float) and not math.isfinite(value):  # an int may be larger than any float
-        return wary
-    low_enough = (test.lt is None or value < test.lt) and (test.lte is None or value <= test.lte)
-    return low_enough and (test.gt is None or value > test.gt) and (test.gte is None or value >= test.gte)
-
-
-def _text_holds(test: Test, value: Any, wary: bool) -> bool:
-    if test.glob is None and test.not_glob is None and test.max_length is None:
-        return True
-    if not isinstance(value, str):
-        return wary
-    if test.glob is not None and not globs.match_any(test.glob, value):
-        return False
-    if test.not_glob is not None and globs.match_any(test.not_glob, value):
-        return False
-    return test.max_length is None or len(value) <= test.max_length
-
-
-@dataclass(slots=True)
-class Spent:
-    """What one run has used so far."""
-
-    steps: int = 0
-    tool_calls: int = 0
-    model_calls: int = 0
-    tokens: int = 0
-    cost_usd: float = 0.0
-    last_minute: deque[float] = field(default_factory=deque)
-    same_call: Counter[tuple[str, str, bytes]] = field(default_factory=Counter)
+def _reason(grant: Grant) -> str:
+    return grant.reason or f"grant {grant.id} says {grant.effect}"
 
 
 def over_budget(budgets: Budgets, spent: Spent, kind: str, now_s: float) -> Answer | None:
     """Return the refusal where a bound of the run is reached, before the call is made."""
-    bounds = (
-        ("steps", spent.steps, budgets.steps),
-        ("tool_calls", spent.tool_calls, budgets.tool_calls if kind == "tools" else None),
-        ("model_calls", spent.model_calls, budgets.model_calls if kind == "models" else None),
-        ("tokens", spent.tokens, budgets.tokens),
-        ("cost_usd", spent.cost_usd, budgets.cost_usd),
-    )
-    for name, used, bound in bounds:
-        if bound is not None and not used < bound:
-            return _spent(name, f"{used:g} of {bound:g} {name}")
-    per_minute = budgets.tool_calls_per_minute
-    if per_minute is not None and kind == "tools":
-        while spent.last_minute and spent.last_minute[0] < now_s - 60:
-            spent.last_minute.popleft()
-        if len(spent.last_minute) >= per_minute:
-            return _spent("tool_calls_per_minute", f"{per_minute} tool calls within a minute")
-    return None
-
-
-def _spent(name: str, what: str) -> Answer:
-    return Answer("deny", "", f"budget:{name}", f"the run's budget is spent: {what}")
+    reached = bound_reached(budgets, spent, kind, now_s)
+    if reached is None:
+        return None
+    return Answer("deny", "", f"budget:{reached[0]}", f"the run's budget is spent: {reached[1]}")

@@ -44,8 +44,11 @@ def of_tool(
 ) -> frozenset[str]:
     """Return the traits of a tool: the longest matching glob's, else those of all its known words together."""
     best = max((glob for glob in by_glob if globs.match(glob, tool)), key=lambda glob: (len(glob), glob), default=None)
-    if best is not None:
-        return frozenset(by_glob[best])
+    return frozenset(by_glob[best]) if best is not None else of_words(tool, by_word)
+
+
+def of_words(tool: str, by_word: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """Return the traits that the words of a tool's name say, together; all of them where no word is known."""
     known = [frozenset(by_word[word]) for word in words_of(tool) if word in by_word]
     found: frozenset[str] = frozenset().union(*known) if known else ALL
     if known and found & _LASTING and "executes_code" not in found:

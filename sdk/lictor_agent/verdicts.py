@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lictor_agent import globs
+from lictor_agent import denials, globs
 from lictor_agent.errors import ToolDenied
 from lictor_agent.gate import Answer, Call, Compiled, over_budget, verdict_in
 from lictor_agent.wire import MAX_BODY, Gate, canonical
@@ -25,6 +25,8 @@ class Judged:
     traits: frozenset[str]
     version: int
     mode: str
+    arguments: dict[str, Any] | None = None
+    """As they are to be used, where the gate narrowed them."""
 
 
 def judge(run: "Run", call: "calls.Call") -> Judged:
@@ -42,8 +44,12 @@ def judge(run: "Run", call: "calls.Call") -> Judged:
         return Judged(answer, "deny", traits, version, mode)
     answer = _grants(run, call, policy)
     verdict = verdict_in(mode, answer)
-    clears = verdict == "allow" and mode != "observe" and not traits.isdisjoint(policy.policy.clearance.traits)
-    return Judged(answer, "hold" if clears and is_tool else verdict, traits, version, mode)
+    clears = (
+        verdict in ("allow", "narrow") and mode != "observe" and not traits.isdisjoint(policy.policy.clearance.traits)
+    )
+    verdict = "hold" if clears and is_tool else verdict
+    arguments = answer.arguments if mode != "observe" else None
+    return Judged(answer, verdict, traits, version, mode, arguments)
 
 
 def _standing(run: "Run", call: "calls.Call", traits: frozenset[str]) -> Answer | None:
@@ -64,14 +70,21 @@ def _budget(run: "Run", call: "calls.Call", policy: Compiled) -> Answer | None:
 def _grants(run: "Run", call: "calls.Call", policy: Compiled) -> Answer:
     values: dict[str, Any] = {
         "arguments": call.arguments or {},
-        "principal": run.principal,
+        "agent": run.agent.agent_id,
         "version": run.agent.version,
+        "environment": run.agent.environment,
+        "principal": run.principal,
         "workflow": run.workflow,
         "delegator": list(run.delegation),
+        "tool": call.name if call.asks == "tools" else "",
         "model": call.name if call.asks == "models" else "",
+        "to_agent": call.name if call.asks == "agents" else "",
         "reads": run.reads(call.trace_id),
+        "labels": run.labels(call.trace_id),
+        "spent": run.spent.counts(),
     }
-    return policy.judge(Call(call.asks, call.name, values))
+    asked = Call(call.asks, call.name, values, call.time_us, run.spent.amounts)
+    return policy.judge(asked, run.agent.delegators(run.delegation) if run.delegation else ())
 
 
 def reads_through(run: "Run", call: "calls.Call") -> set[str]:
@@ -127,11 +140,11 @@ def after_clearance(run: "Run", command: "Command | None") -> None:
     raise refusal(Answer(effect, "", f"clearance:{word if command else 'timeout'}", why or word), run)
 
 
-def refusal(answer: Answer, run: "Run") -> ToolDenied:
+def refusal(answer: Answer, run: "Run", call: "calls.Call | None" = None) -> ToolDenied:
     """Return the refusal as the agent meets it: why, by which rule and version, and what to do instead."""
-    version = run.agent.policy().policy.version
-    asks = answer.effect == "ask" or (answer.rule == "no_grant" and run.agent.mode() == "ask")
-    hint = "A person has to agree first." if asks else "Do not try another way; say so instead."
-    message = f"refused by Lictor ({answer.rule}, policy version {version}): {answer.reason}. {hint}"
+    policy = run.agent.policy().policy
+    asks = answer.effect == "ask" or (answer.rule == "no_grant" and policy.mode == "ask")
+    instead = denials.instead_of(policy, answer, call.asks, call.name) if call is not None else ""
+    message = denials.text(answer, policy.version, asks=asks, instead=instead)
     verdict = "ask" if asks else "deny"
-    return ToolDenied(message, verdict=verdict, rule=answer.rule, grant=answer.grant, policy_version=version)
+    return ToolDenied(message, verdict=verdict, rule=answer.rule, grant=answer.grant, policy_version=policy.version)

@@ -1,12 +1,13 @@
 """One policy and one call, put to both sides: the gate in the agent's process, and the detector afterwards."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from detectors.policy_view import Answer, PolicyView
 from lictor_agent import gate as sdk_gate
 from lictor_agent import policy as sdk_policy
 from schemas.policy import AgentPolicy
-from tests.unit.builders import a_policy, a_step
+from tests.unit.builders import AGENT, a_policy, a_step
 
 
 def policy_of(row: dict[str, Any]) -> AgentPolicy:
@@ -15,12 +16,24 @@ def policy_of(row: dict[str, Any]) -> AgentPolicy:
     return AgentPolicy.model_validate({**a_policy().model_dump(), "layers": layers})
 
 
-def gate_answer(policy: AgentPolicy, call: dict[str, Any], reads: list[str]) -> sdk_gate.Answer:
-    """Return what the gate in an agent's process says, of the policy as it is sent there."""
+def gate_answer(
+    policy: AgentPolicy,
+    call: dict[str, Any],
+    reads: list[str],
+    labels: Sequence[str] = (),
+    delegators: Sequence[AgentPolicy] = (),
+) -> sdk_gate.Answer:
+    """Return what the gate in an agent's process says, of the policies as they are sent there."""
+    labels = list(labels)
     name = call.get("tool") or call.get("model") or call.get("to_agent", "")
     asks = {"tool_call": "tools", "model_call": "models", "handoff": "agents"}[call["kind"]]
     values = {
         "arguments": call.get("arguments") or {},
+        "agent": AGENT,
+        "environment": call.get("environment", ""),
+        "tool": name if asks == "tools" else "",
+        "to_agent": name if asks == "agents" else "",
+        "labels": labels,
         "principal": call.get("principal", ""),
         "version": call.get("version", ""),
         "workflow": call.get("workflow", ""),
@@ -28,10 +41,24 @@ def gate_answer(policy: AgentPolicy, call: dict[str, Any], reads: list[str]) -> 
         "model": name if asks == "models" else "",
         "reads": reads,
     }
-    return sdk_gate.Compiled(sdk_policy.read_policy(policy.value())).judge(sdk_gate.Call(asks, name, values))
+    asked = sdk_gate.Call(asks, name, values, call.get("time_us", 0))
+    return compiled(policy).judge(asked, [compiled(other) for other in delegators])
 
 
-def detect_answer(policy: AgentPolicy, call: dict[str, Any], reads: list[str]) -> Answer:
+def compiled(policy: AgentPolicy) -> sdk_gate.Compiled:
+    """Return a policy as an agent has it."""
+    return sdk_gate.Compiled(sdk_policy.read_policy(policy.value()))
+
+
+def detect_answer(
+    policy: AgentPolicy,
+    call: dict[str, Any],
+    reads: list[str],
+    labels: Sequence[str] = (),
+    delegators: Sequence[AgentPolicy] = (),
+) -> Answer:
     """Return what the detector says of the step that the call becomes."""
     said = {name: tuple(value) if name == "delegation" else value for name, value in call.items() if name != "kind"}
-    return PolicyView(policy).judge(a_step(call["kind"], **said), tuple(reads))
+    views = [PolicyView(other) for other in delegators]
+    said.setdefault("time_us", 0)
+    return PolicyView(policy).judge(a_step(call["kind"], **said), reads, labels, None, views)

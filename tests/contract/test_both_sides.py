@@ -98,10 +98,23 @@ TESTS = st.fixed_dictionaries(
         "not_glob": st.lists(GLOBS, max_size=2),
         "max_length": st.integers(0, 4),
         "exists": st.booleans(),
+        "domain": st.lists(GLOBS, max_size=2),
+        "not_domain": st.lists(GLOBS, max_size=2),
+        "within": st.lists(st.text("/.ab", max_size=6), max_size=2),
     },
 ).map(lambda fields: Test.model_validate_json(json.dumps(fields)))
 PATHS = st.sampled_from(
-    ["arguments.x", "arguments.to", "arguments.a.b", "arguments", "principal", "delegator", "reads", "", "model"]
+    (
+        "arguments.x arguments.to arguments.a.b arguments principal delegator reads model agent tool to_agent environment "
+        "labels time.hour time.weekday time"
+    ).split()
+) | st.just("")
+REWRITES = st.dictionaries(
+    st.sampled_from(["arguments.x", "arguments.to", "arguments.a.b", "arguments"]),
+    st.integers(-3, 9)
+    | st.booleans()
+    | st.sampled_from(["v", {"remove": True}, {"keep": ["*a*"]}, {"shorten": 2}, {"at_most": 1.5}, {"set": 3}]),
+    max_size=2,
 )
 
 
@@ -109,21 +122,28 @@ def grants() -> SearchStrategy[Grant]:
     """Return strategies of grants about tools, models or agents."""
     about = st.sampled_from(["tools", "models", "agents"])
     return st.builds(
-        lambda name, effect, kind, globs, when: Grant(id=name, effect=effect, when=when, **{kind: tuple(globs)}),
+        lambda name, effect, kind, globs, when, how: Grant.model_validate(
+            {"id": name, "effect": effect, "when": when, kind: globs, "narrow": how if effect == "narrow" else {}}
+        ),
         st.sampled_from("abc"),
         st.sampled_from(get_args(Effect)),
         about,
         st.lists(GLOBS, min_size=1, max_size=2),
         st.dictionaries(PATHS, TESTS, max_size=2),
+        REWRITES,
     )
 
 
+PLACES = st.text("ab.:/@\\[]1", max_size=12).map(lambda text: text if len(text) % 2 else f"http://{text}")
+"""Texts that look like hosts, addresses and paths, and are not quite."""
 CALLS = st.fixed_dictionaries(
     {
         "kind": st.just("tool_call"),
         "tool": st.sampled_from(["mail.send", "a.b", "b"]),
         "arguments": st.none()
-        | st.dictionaries(st.sampled_from(["x", "to", "a"]), st.lists(SCALARS, max_size=3) | json_values(4)),
+        | st.dictionaries(st.sampled_from(["x", "to", "a"]), st.lists(SCALARS, max_size=3) | json_values(4) | PLACES),
+        "environment": st.sampled_from(["", "a"]),
+        "time_us": st.integers(0, 1 << 52),
         "principal": st.sampled_from(["", "a", "b@x"]),
         "delegation": st.lists(st.sampled_from(["a", "b"]), max_size=2),
     }
@@ -135,29 +155,28 @@ CALLS = st.fixed_dictionaries(
     st.lists(st.lists(grants(), max_size=4), max_size=3),
     CALLS,
     st.lists(st.sampled_from(["untrusted", "sensitive"]), unique=True),
+    st.lists(st.lists(grants(), max_size=3), max_size=2),
 )
 def test_any_policy_answers_the_same_about_any_call(
-    layers: list[list[Grant]], call: dict[str, Any], reads: list[str]
+    layers: list[list[Grant]], call: dict[str, Any], reads: list[str], others: list[list[Grant]]
 ) -> None:
     """An agent would be stopped for a call that its own gate allowed."""
     named = tuple(Layer(name=f"l{at}", grants=tuple(layer)) for at, layer in enumerate(layers))
     policy = a_policy(layers=named)
-    judged, asked = detect_answer(policy, call, reads), gate_answer(policy, call, reads)
-    assert (judged.effect, judged.grant, judged.rule, judged.reason) == (
-        asked.effect,
-        asked.grant,
-        asked.rule,
-        asked.reason,
-    )
+    chain = [a_policy(layers=(Layer(name="l", grants=tuple(grants)),), agent_id="boss") for grants in others]
+    judged, asked = (answer(policy, call, reads, ("a",), chain) for answer in (detect_answer, gate_answer))
+    said = [(found.effect, found.grant, found.rule, found.reason, found.arguments) for found in (judged, asked)]
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("mode", get_args(AgentMode))
 @pytest.mark.parametrize("effect", [*get_args(Effect), ""])
 def test_a_recorded_call_is_held_up_as_a_live_one_would_be(mode: AgentMode, effect: Effect | str) -> None:
     """A backtest would promise what the gate does not keep."""
-    policy = a_policy(*([a_grant(effect)] if effect else []), mode=mode)  # type: ignore[arg-type]
-    step = a_step("tool_call", tool="calculate")
-    answer = gate_answer(policy, {"kind": "tool_call", "tool": "calculate"}, [])
+    how = {"narrow": {"arguments.n": 1}} if effect == "narrow" else {}
+    policy = a_policy(*([a_grant(effect, **how)] if effect else []), mode=mode)  # type: ignore[arg-type]
+    step = a_step("tool_call", tool="calculate", arguments={"n": 2})
+    answer = gate_answer(policy, {"kind": "tool_call", "tool": "calculate", "arguments": {"n": 2}}, [])
     replayed = gated(step, PolicyView(policy)).gate
     assert replayed is not None
     assert replayed.verdict == sdk_gate.verdict_in(mode, answer)

@@ -83,10 +83,11 @@ def test_what_a_step_says_has_the_same_digest_on_both_sides(row: dict[str, Any])
 @pytest.mark.parametrize("row", lines("grants"))
 def test_the_policy_answers_the_same_on_both_sides(row: dict[str, Any]) -> None:
     """An agent would be stopped for a call that its own gate allowed."""
-    expected = (row["effect"], row["grant"], row["rule"])
+    expected = (row["effect"], row["grant"], row["rule"], row.get("arguments"))
+    delegators = [policy_of({"layers": layers}) for layers in row.get("delegators", ())]
     for answer in (detect_answer, gate_answer):
-        found = answer(policy_of(row), row["call"], row["reads"])
-        assert (found.effect, found.grant, found.rule) == expected, answer.__name__
+        found = answer(policy_of(row), row["call"], row["reads"], row.get("labels", ()), delegators)
+        assert (found.effect, found.grant, found.rule, found.arguments) == expected, answer.__name__
 
 
 BYTES = [row for row in lines("seal") if row.values[0]["of"] in ("bytes", "mark", "signature")]
