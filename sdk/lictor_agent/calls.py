@@ -91,6 +91,7 @@ class Call:
             try:
                 await wait.asynchronous()
             except BaseException as error:
+                self._task = None
                 self.run.finish(self, error)
                 self._unless_stopped(error)
                 raise
@@ -105,6 +106,7 @@ class Call:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._task = None
         self.run.finish(self, error)
         self._unless_stopped(error)
 
@@ -130,7 +132,12 @@ class Call:
     def cancel(self) -> None:
         """Cancel the body if it runs in asyncio; a thread's body cannot be cancelled."""
         if self._task is not None and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._loop.call_soon_threadsafe(self._cancel_body)
+
+    def _cancel_body(self) -> None:
+        """Cancel in the loop, unless the call has ended meanwhile: its task is about something else by now."""
+        if self._task is not None:
+            self._task.cancel()
 
 
 class ModelCall(Call):
