@@ -5,6 +5,7 @@ Needs `langgraph` and the agent's settings in the environment; see docs/how-to/l
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,17 @@ import lictor_agent
 from lictor_agent import Run, ToolDenied, tool
 
 MODEL = "scripted-chat"
-Graph = CompiledStateGraph[MessagesState, Run, MessagesState, MessagesState]
 PRICES = {"first": 900, "economy": 420}
+
+
+@dataclass
+class Work:
+    """Lictor: what the graph is given beside its state. The run belongs here: state is stored by the checkpointer."""
+
+    run: Run
+
+
+Graph = CompiledStateGraph[MessagesState, Work, MessagesState, MessagesState]
 
 
 @tool("flights.search")  # Lictor: the name that grants speak of; under it stands what any LangGraph tool is
@@ -85,15 +95,15 @@ def _calls(**wanted: dict[str, Any]) -> AIMessage:
     return AIMessage("I need more.", tool_calls=calls)
 
 
-def think(state: MessagesState, runtime: Runtime[Run]) -> dict[str, Any]:
+def think(state: MessagesState, runtime: Runtime[Work]) -> dict[str, Any]:
     """Ask the model."""
-    with runtime.context.model_call(MODEL) as call:  # Lictor: raises AgentStopped once the run was stopped
+    with runtime.context.run.model_call(MODEL) as call:  # Lictor: raises AgentStopped once the run was stopped
         return {"messages": [_note(call, ScriptedChat().invoke(state["messages"]))]}
 
 
-async def think_async(state: MessagesState, runtime: Runtime[Run]) -> dict[str, Any]:
+async def think_async(state: MessagesState, runtime: Runtime[Work]) -> dict[str, Any]:
     """Ask the model in asyncio: a stop cancels the call."""
-    async with runtime.context.model_call(MODEL) as call:
+    async with runtime.context.run.model_call(MODEL) as call:
         return {"messages": [_note(call, await ScriptedChat().ainvoke(state["messages"]))]}
 
 
@@ -131,7 +141,7 @@ def _next(state: MessagesState) -> str:
 def graph(*, asynchronous: bool = False) -> Graph:
     """Return the graph: think → confirm → tools → think …; the run is handed to it as its context."""
     weather = StructuredTool.from_function(get_weather, coroutine=get_weather_async)
-    builder = StateGraph(MessagesState, context_schema=Run)
+    builder = StateGraph(MessagesState, context_schema=Work)
     builder.add_node("think", think_async if asynchronous else think)
     builder.add_node("confirm", confirm, destinations=("think", "tools"))
     builder.add_node("tools", ToolNode([search_flights, weather, book_trip], handle_tool_errors=tell))
@@ -148,7 +158,7 @@ def turn(agent: lictor_agent.Agent, app: Graph, thread: str, said: str | bool, t
     """
     with agent.run(principal="kim@example.com", conversation_id=thread, trace_id=trace_id) as run:
         run.message(str(said), origin="user")
-        return run.trace_id, _words(app.invoke(_given(said), _config(thread), context=run))
+        return run.trace_id, _words(app.invoke(_given(said), _config(thread), context=Work(run)))
 
 
 async def turn_async(
@@ -157,7 +167,7 @@ async def turn_async(
     """Do the same in asyncio, with an asynchronous graph."""
     async with agent.run(principal="kim@example.com", conversation_id=thread, trace_id=trace_id) as run:
         run.message(str(said), origin="user")
-        return run.trace_id, _words(await app.ainvoke(_given(said), _config(thread), context=run))
+        return run.trace_id, _words(await app.ainvoke(_given(said), _config(thread), context=Work(run)))
 
 
 def _given(said: str | bool) -> Any:

@@ -28,13 +28,19 @@ class Desk:
 
     def __init__(self, *, customer: str, conversation: str) -> None:
         self.stack = contextlib.ExitStack()
-        self.run: Run | None = None
-        self.how = {"principal": customer, "conversation_id": conversation}
+        self.runs: list[Run] = []
+        self.customer, self.conversation = customer, conversation
+
+    @property
+    def run(self) -> Run:
+        """The run that tools and models act in now."""
+        return self.runs[-1]
 
     def begin(self, agent: lictor_agent.Agent, carried: dict[str, str] | None = None) -> Run:
         """Begin a run; from here on tools and models act in it."""
-        self.run = self.stack.enter_context(agent.run(handoff=carried, **self.how))  # type: ignore[arg-type]
-        return self.run
+        run = agent.run(principal=self.customer, conversation_id=self.conversation, handoff=carried)
+        self.runs.append(self.stack.enter_context(run))
+        return run
 
 
 class Gated(Model):
@@ -45,7 +51,6 @@ class Gated(Model):
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """Ask the model, in a step of its own."""
-        assert self.desk.run is not None, "a model was called outside a run"  # noqa: S101
         async with self.desk.run.model_call(self.name, provider="openai") as call:
             answer = await self.model.get_response(*args, **kwargs)
             call.used(input_tokens=answer.usage.input_tokens, output_tokens=answer.usage.output_tokens)
@@ -54,7 +59,6 @@ class Gated(Model):
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
         """Do the same while the answer streams in."""
-        assert self.desk.run is not None, "a model was called outside a run"  # noqa: S101
         async with self.desk.run.model_call(self.name, provider="openai"):
             async for event in self.model.stream_response(*args, **kwargs):
                 yield event
@@ -92,7 +96,6 @@ def frontdesk(desk: Desk, billing: lictor_agent.Agent) -> "Agent[None]":
 
     def over(_: RunContextWrapper[None]) -> None:
         """Lictor: the hand-over is a step, asked for like a call; billing goes on in the same trace, under its own policy."""
-        assert desk.run is not None, "handed over outside a run"  # noqa: S101
         desk.begin(billing, desk.run.handoff("billing", "refund of order A-17"))
 
     model = ScriptedModel(
@@ -123,7 +126,8 @@ async def serve(front: lictor_agent.Agent, billing: lictor_agent.Agent, text: st
     with desk.stack:
         desk.begin(front).message(text, origin="user")
         result = await Runner.run(frontdesk(desk, billing), text, run_config=QUIET)
-        return result.to_input_list()
+        said: Sequence[Any] = result.to_input_list()
+        return said
 
 
 def connected(name: str, *tools: str) -> lictor_agent.Agent:

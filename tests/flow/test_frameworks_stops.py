@@ -63,12 +63,14 @@ def stops(world: World, kind: str, count: int, seed: int) -> dict[str, int]:
     stopped: set[str] = set()
     while figures["stops"] < count:
         journal = wave(world, agent, host, min(AT_ONCE, count - figures["stops"]), chance)
-        assert journal.too_late() == []
+        late = journal.too_late()
+        assert late == []
         assert all(is_stop(error) for error in journal.raised.values()), journal.raised
         told = [run_id for run_id, what in journal.entries if what == "effective"]
         assert sorted(told) == sorted(journal.raised)
         stopped.update(told)
         figures["stops"] += len(told)
+        figures["after_effective"] += len(late)
         figures["begun"] += journal.begun.total()
     assert agent.close(PATIENCE_S)
     published_matches(world, stopped)
