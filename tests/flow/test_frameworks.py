@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import lictor_agent
+from lictor_agent import ToolDenied
 from schemas.seal import MARK, agent_key, mark
 from schemas.step import Step, read_step
 from tests.flow.world import World
@@ -138,3 +139,42 @@ def test_each_example_runs_as_a_program(desk: World, name: str, last: str) -> No
         key, value = (record.key or b"").decode(), record.value or b""
         owner = agent_key(desk.keys.master(), read_step(value).agent_id)
         assert dict(record.headers)[MARK] == mark(owner, record.topic, key, "step", value)
+
+
+def test_a_refused_hand_over_begins_no_other_run(make_world: Callable[..., World]) -> None:
+    """Work would reach an agent that its policy keeps it from, because a framework took the refusal for a hiccup."""
+    from docs.examples import openai_agents as example  # noqa: PLC0415 - seconds to import, in this test's worker alone
+
+    world = make_world(POLICY.replace("agents: [billing]", "agents: [nobody]"))
+    front, billing = (lictor_agent.connect(n, settings=world.agent_settings(n)) for n in ("frontdesk", "billing"))
+    with pytest.raises(ToolDenied, match="'billing'"):
+        asyncio.run(example.serve(front, billing, "My lamp A-17 arrived broken."))
+    assert front.close()
+    assert billing.close()
+    steps = steps_of(world)
+    assert [refused(step) for step in steps if step.kind == "handoff"] == ["deny"]
+    assert {step.agent_id for step in steps} == {"frontdesk"}
+    assert [(step.reason, step.error) for step in steps if step.kind == "run_ended"] == [("failed", "ToolDenied")]
+
+
+def test_a_call_before_a_question_in_the_same_node_is_made_again(world: World) -> None:
+    """The page tells to give questions a node of their own; if that were not so, it would send people round for nothing."""
+    from langgraph.checkpoint.memory import InMemorySaver  # noqa: PLC0415
+    from langgraph.graph import START, MessagesState, StateGraph  # noqa: PLC0415
+    from langgraph.types import Command, interrupt  # noqa: PLC0415
+
+    agent = lictor_agent.connect("bot", settings=world.agent_settings("bot"))
+    read = lictor_agent.tool("orders.read")(lambda: "A-17")
+
+    def node(state: MessagesState) -> dict[str, object]:
+        return {"messages": [("ai", f"{read()} {interrupt('Go on?')}")]}
+
+    app = StateGraph(MessagesState).add_node("node", node).add_edge(START, "node").compile(checkpointer=InMemorySaver())
+    with agent.run():
+        app.invoke({"messages": []}, {"configurable": {"thread_id": "1"}})
+    with agent.run():
+        app.invoke(Command(resume="yes"), {"configurable": {"thread_id": "1"}})
+    assert agent.close()
+    steps = steps_of(world)
+    assert_every_call_is_answered(steps)
+    assert sum(step.kind == "tool_call" for step in steps) == 2
