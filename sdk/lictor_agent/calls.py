@@ -50,6 +50,7 @@ class Call:
         self.outcome: dict[str, Any] = {}
         self.began_us = 0
         self._task: asyncio.Task[Any] | None = None
+        self._cancelled: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def result(self, value: object, *, origin: str = "tool", labels: Iterable[str] = ()) -> object:
@@ -114,6 +115,7 @@ class Call:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._task = None
         passage.finish(self.run, self, error)
         self._unless_stopped(error)
 
@@ -121,6 +123,8 @@ class Call:
         """Raise the stop in the place of the cancellation by which it ended this call."""
         stop = self.run.stopped
         if isinstance(error, asyncio.CancelledError) and stop is not None:
+            if self._cancelled is not None:
+                self._cancelled.uncancel()  # the cancellation was ours, and ends here
             raise AgentStopped(stop.reason, command_id=stop.command_id, run_id=self.run.run_id) from error
 
     def _or_finish(self, wait: Callable[[], None]) -> None:
@@ -134,6 +138,7 @@ class Call:
         try:
             await wait.asynchronous()
         except BaseException as error:
+            self._task = None
             passage.finish(self.run, self, error)
             self._unless_stopped(error)
             raise
@@ -148,7 +153,8 @@ class Call:
 
     def _cancel(self) -> None:
         """In the loop: a call that has ended meanwhile must not take its task along."""
-        if self._task is not None and id(self) in self.run.orders.executing:
+        if self._task is not None:
+            self._cancelled = self._task
             self._task.cancel()
 
 

@@ -104,10 +104,24 @@ TESTS = st.fixed_dictionaries(
     },
 ).map(lambda fields: Test.model_validate_json(json.dumps(fields)))
 PATHS = st.sampled_from(
-    (
-        "arguments.x arguments.to arguments.a.b arguments principal delegator reads model agent tool to_agent environment "
-        "labels time.hour time.weekday time"
-    ).split()
+    [
+        "arguments.x",
+        "arguments.to",
+        "arguments.a.b",
+        "arguments",
+        "principal",
+        "delegator",
+        "reads",
+        "model",
+        "agent",
+        "tool",
+        "to_agent",
+        "environment",
+        "labels",
+        "time.hour",
+        "time.weekday",
+        "time",
+    ]
 ) | st.just("")
 REWRITES = st.dictionaries(
     st.sampled_from(["arguments.x", "arguments.to", "arguments.a.b", "arguments"]),
