@@ -9,7 +9,7 @@ __all__ = ["add_verbs", "main"]
 
 def add_verbs(app: click.Group) -> None:
     """Add every verb, in the order in which a newcomer meets them."""
-    from lictor.cli import bench, demo, doctor, keys, look, order, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+    from lictor.cli import bench, demo, doctor, keys, look, order, policy, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
 
     verbs = (
         demo.demo,
@@ -22,6 +22,7 @@ def add_verbs(app: click.Group) -> None:
         order.pause,
         order.resume,
         order.lift,
+        policy.policy,
         sessions.ingest,
         sessions.backtest,
         bench.bench,
