@@ -10,14 +10,34 @@ import click
 
 from detectors.base import shown
 from lictor.policy_file import Policies, load_policies
+from lictor.policy_lint import warnings
 from lictor.policy_tests import Outcome, Survivor, run_cases, survivors
 from lictor.settings import Settings
+from schemas.errors import BadPolicy
 from schemas.policy import AgentPolicy
 
 
 @click.group()
 def policy() -> None:
-    """Show a policy file, and run the tests in it."""
+    """Check a policy file, show it, and run the tests in it."""
+
+
+@policy.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array: level, place, what, todo.")
+def lint(file: Path | None, *, strict: bool, as_json: bool) -> None:
+    """Say what is wrong with FILE, and what is allowed in it and hardly meant. Exit status 1 on errors."""
+    try:
+        found = [{"level": "warning", **asdict(warned)} for warned in warnings(_load(file))]
+    except BadPolicy as error:
+        found = [{"level": "error", "place": "file", "what": str(error), "todo": "correct the file"}]
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        for one in found:
+            click.echo(f"{one['level']:<8} {shown(one['place'])}: {shown(one['what'], 1000)} → {shown(one['todo'])}")
+    sys.exit(1 if any(strict or one["level"] == "error" for one in found) else 0)
 
 
 @policy.command()
