@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from lictor.policy_case import Case, Strict
 from schemas.errors import BadPolicy
 from schemas.keys import KEY_LIST
 from schemas.message import ShortText
@@ -18,14 +19,9 @@ from schemas.rules import Bounds, Clocks, Row, RuleBook, Safety
 
 POLICIES: Final = Path(__file__).resolve().parents[1] / "policies"
 _IN_WHEEL: Final = Path(__file__).resolve().parent / "_app" / "policies"
+MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_VALUES: Final = 100_000
 """What a file may come to once its aliases are written out."""
-
-
-class Strict(BaseModel):
-    """A part of the file: a misspelt key is an error, not a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LayerFile(Strict):
@@ -70,6 +66,7 @@ class PolicyFile(Strict):
     clocks: Clocks = Clocks()
     bounds: Bounds = Bounds()
     stop_grace_ms: int = Field(default=2000, ge=0)
+    tests: tuple[Case, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +75,8 @@ class Policies:
 
     agents: tuple[AgentPolicy, ...]
     rules: RuleBook
+    tests: tuple[Case, ...] = ()
+    """What the file says the gate must answer; nobody is sent them."""
 
     def of(self, agent_id: str) -> AgentPolicy:
         """Return an agent's policy."""
@@ -90,6 +89,7 @@ def load_policies(path: Path | None = None, *, issued_us: int | None = None) -> 
     base = _read(folder() / "default.yml")
     found = _read(path) if path is not None else base
     now_us = int(time.time() * 1e6) if issued_us is None else issued_us
+    _check_tests(found, path)
     unknown = sorted({agent.team for agent in found.agents.values() if agent.team} - set(found.teams))
     if unknown:
         raise BadPolicy(f"team {unknown[0]!r} is named by an agent but not defined under `teams`", where=str(path))
@@ -105,7 +105,7 @@ def load_policies(path: Path | None = None, *, issued_us: int | None = None) -> 
         bounds=found.bounds,
         stop_grace_ms=found.stop_grace_ms,
     )
-    return Policies((*agents, anybody), rules)
+    return Policies((*agents, anybody), rules, found.tests)
 
 
 def folder() -> Path:
@@ -154,7 +154,7 @@ def _narrowest(budgets: list[Budgets]) -> Budgets:
 
 def _read(path: Path) -> PolicyFile:
     try:
-        data = _yaml(path.read_text(encoding="utf-8"))
+        data = _yaml(_text(path))
     except OSError as error:
         raise BadPolicy(f"cannot read the policy: {error.strerror}", where=str(path)) from None
     except (yaml.YAMLError, ValueError) as error:
@@ -174,6 +174,14 @@ def _read(path: Path) -> PolicyFile:
     _check_names(found, path)
     _check_grants(found, path)
     return found
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        found = file.read(MAX_BYTES + 1)
+    if len(found) > MAX_BYTES:
+        raise BadPolicy(f"the policy is larger than {MAX_BYTES} bytes", where=str(path))
+    return found.decode("utf-8")
 
 
 def _yaml(text: str) -> Any:
@@ -225,6 +233,15 @@ def _check_names(found: PolicyFile, path: Path) -> None:
             )
         if agent_id in (ANY_AGENT, KEY_LIST):
             raise BadPolicy(f"agents: an agent cannot be called {agent_id!r}: Lictor uses that name", where=str(path))
+
+
+def _check_tests(found: PolicyFile, path: Path | None) -> None:
+    for at, case in enumerate(found.tests):
+        if case.agent != ANY_AGENT and case.agent not in found.agents:
+            raise BadPolicy(
+                f"tests.{at}.agent: no agent is called {case.agent[:40]!r}; {ANY_AGENT!r} is any that the file does not name",
+                where=str(path),
+            )
 
 
 def _check_grants(found: PolicyFile, path: Path) -> None:

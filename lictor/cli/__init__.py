@@ -9,8 +9,9 @@ __all__ = ["add_verbs", "main"]
 
 def add_verbs(app: click.Group) -> None:
     """Add every verb, in the order in which a newcomer meets them."""
-    from lictor.cli import bench, demo, doctor, keys, look, order, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+    from lictor.cli import bench, demo, doctor, keys, look, order, policy, policy_explain, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
 
+    policy.policy.add_command(policy_explain.explain)
     verbs = (
         demo.demo,
         run.up,
@@ -22,6 +23,7 @@ def add_verbs(app: click.Group) -> None:
         order.pause,
         order.resume,
         order.lift,
+        policy.policy,
         sessions.ingest,
         sessions.backtest,
         bench.bench,

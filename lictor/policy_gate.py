@@ -1,0 +1,92 @@
+"""Asks the agents' own gate about a call that nobody makes: the answer is the one production gives.
+
+Left out are what only a running agent has: orders that stand against it, budgets already spent, a cold start.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from lictor.policy_case import Case
+from lictor_agent.gate import Answer, Call, Compiled, verdict_in
+from lictor_agent.policy import Grant as AgentsGrant
+from lictor_agent.policy import Layer as AgentsLayer
+from lictor_agent.policy import read_policy
+from schemas.policy import AgentPolicy, Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the gate does with a call (`allow deny ask hold`), and by which grant or rule."""
+
+    verdict: str
+    grant: str
+    rule: str
+    reason: str
+
+
+def compiled(policy: AgentPolicy) -> Compiled:
+    """Return a policy as an agent holds it, read from the bytes that an agent is sent."""
+    return Compiled(read_policy(policy.model_dump_json()))
+
+
+def with_grant(policy: Compiled, layer: str, grant_id: str, changed: Grant | None) -> Compiled:
+    """Return the policy with one grant of a layer changed, or dropped where `changed` is None."""
+    new = None if changed is None else msgspec.json.decode(changed.model_dump_json(), type=AgentsGrant)
+    layers = [
+        _replaced(held, grant_id, new) if held.name == layer else held
+        for held in policy.policy.layers
+    ]  # fmt: skip
+    return Compiled(msgspec.structs.replace(policy.policy, layers=tuple(held for held in layers if held.grants)))
+
+
+def ask(policy: Compiled, case: Case) -> Said:
+    """Return what the gate says to the call of a case."""
+    kind, name = subject(case)
+    answer = policy.judge(Call(kind, name, _values(case)))
+    verdict = verdict_in(policy.policy.mode, answer)
+    if kind == "tools" and verdict == "allow" and _waits(policy, name):
+        return _said("hold", answer)
+    return _said(verdict, answer)
+
+
+def subject(case: Case) -> tuple[str, str]:
+    """Return which globs of a grant the call is held against, and its name."""
+    if case.tool is not None:
+        return "tools", case.tool
+    return ("models", case.model) if case.model is not None else ("agents", case.to_agent or "")
+
+
+def _replaced(layer: AgentsLayer, grant_id: str, new: AgentsGrant | None) -> AgentsLayer:
+    grants = [new if grant.id == grant_id else grant for grant in layer.grants]
+    return AgentsLayer(layer.name, tuple(grant for grant in grants if grant is not None))
+
+
+def _waits(policy: Compiled, tool: str) -> bool:
+    clearance = policy.policy.clearance.traits
+    return policy.policy.mode != "observe" and not policy.traits(tool).isdisjoint(clearance)
+
+
+def _said(verdict: str, answer: Answer) -> Said:
+    return Said(verdict, answer.grant, answer.rule, answer.reason)
+
+
+def _values(case: Case) -> dict[str, Any]:
+    return {
+        "arguments": case.arguments,
+        "agent": case.agent,
+        "principal": case.principal,
+        "version": case.version,
+        "workflow": case.workflow,
+        "delegator": list(case.delegation),
+        "tool": case.tool or "",
+        "model": case.model or "",
+        "to_agent": case.to_agent or "",
+        "environment": case.environment,
+        "reads": list(case.reads),
+        "labels": list(case.labels),
+        "time": case.time.model_dump(exclude_none=True),
+        "spent": case.spent,
+        "amounts": case.amounts,
+    }
