@@ -5,16 +5,29 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import Field, ValidationError
 
 from lictor.policy_case import Case, Strict
+from lictor.policy_checks import bad_narrow, bad_paths
 from schemas.errors import BadPolicy
 from schemas.keys import KEY_LIST
 from schemas.message import ShortText
-from schemas.policy import ANY_AGENT, AgentMode, AgentPolicy, Budgets, Clearance, Grant, Layer, Rewrite, Trait
+from schemas.policy import (
+    ANY_AGENT,
+    AgentMode,
+    AgentPolicy,
+    Amount,
+    Budgets,
+    Clearance,
+    Content,
+    Grant,
+    Layer,
+    Stopping,
+    Trait,
+)
 from schemas.rules import Bounds, Clocks, Row, RuleBook, Safety
 
 POLICIES: Final = Path(__file__).resolve().parents[1] / "policies"
@@ -31,32 +44,34 @@ class LayerFile(Strict):
     budgets: Budgets = Budgets()
     traits: dict[str, tuple[Trait, ...]] = Field(default_factory=dict)
     trusted_tools: tuple[str, ...] = ()
+    amounts: dict[str, Amount] = Field(default_factory=dict)
 
 
-class AgentFile(LayerFile):
+class OwnSettings(Strict):
+    """What `defaults` says for every agent, and an agent for itself."""
+
+    mode: AgentMode | None = None
+    clearance: Clearance | None = None
+    cold_start_deny: tuple[Trait, ...] | None = None
+    content: Content | None = None
+    spool_full_deny: tuple[Trait, ...] | None = None
+    stop: Stopping | None = None
+    heartbeat_s: Annotated[int, Field(ge=1, le=3600)] | None = None
+
+
+class AgentFile(LayerFile, OwnSettings):
     """One agent."""
 
     team: ShortText = ""
     owner: ShortText = ""
     criticality: Literal["low", "normal", "high"] = "normal"
-    mode: AgentMode | None = None
-    clearance: Clearance | None = None
-    cold_start_deny: tuple[Trait, ...] | None = None
-
-
-class DefaultsFile(Strict):
-    """What holds where an agent says nothing."""
-
-    mode: AgentMode = "observe"
-    clearance: Clearance = Clearance()
-    cold_start_deny: tuple[Trait, ...] = ("irreversible", "egress", "spends")
 
 
 class PolicyFile(Strict):
     """The whole file."""
 
     version: int = Field(ge=1)
-    defaults: DefaultsFile = DefaultsFile()
+    defaults: OwnSettings = OwnSettings()
     identity: Literal["observe", "require"] = "observe"
     org: LayerFile = LayerFile()
     teams: dict[str, LayerFile] = Field(default_factory=dict)
@@ -133,15 +148,24 @@ def _agent_policy(agent_id: str, agent: AgentFile, found: PolicyFile, now_us: in
         owner=agent.owner,
         team=agent.team,
         criticality=agent.criticality,
-        mode=agent.mode or found.defaults.mode,
+        amounts={name: amount for _, layer in layers for name, amount in layer.amounts.items()},
         layers=tuple(Layer(name=name, grants=layer.grants) for name, layer in layers if layer.grants),
         traits=traits,
         words=words(),
         trusted_tools=tuple(glob for _, layer in layers for glob in layer.trusted_tools),
         budgets=budgets,
-        clearance=agent.clearance or found.defaults.clearance,
-        cold_start_deny=agent.cold_start_deny if agent.cold_start_deny is not None else found.defaults.cold_start_deny,
+        **_own(found.defaults, agent),
     )
+
+
+def _own(*settings: OwnSettings) -> dict[str, Any]:
+    """Return what is set, the later before the earlier; what nobody sets has the default of the message."""
+    return {
+        name: value
+        for said in settings
+        for name in OwnSettings.model_fields
+        if (value := getattr(said, name)) is not None
+    }
 
 
 def _narrowest(budgets: list[Budgets]) -> Budgets:
@@ -248,26 +272,26 @@ def _check_grants(found: PolicyFile, path: Path) -> None:
     layers = [("org", found.org), *found.teams.items(), *found.agents.items()]
     for name, layer in layers:
         seen: set[str] = set()
+        sums = _sums(found, name, layer, path)
         for grant in layer.grants:
             place = f"{name}: grant {grant.id!r}"
             if sum(map(bool, (grant.tools, grant.models, grant.agents))) != 1:
                 raise BadPolicy(f"{place} must name tools, models or agents, and only one of these", where=str(path))
-            if why := _bad_narrow(grant):
+            if why := bad_narrow(grant) or bad_paths(grant, sums):
                 raise BadPolicy(f"{place}: {why}", where=str(path))
             if grant.id in seen:
                 raise BadPolicy(f"{place} is defined twice", where=str(path))
             seen.add(grant.id)
 
 
-def _bad_narrow(grant: Grant) -> str:
-    """Return what is wrong with how a grant narrows; "" where nothing is."""
-    if grant.effect != "narrow":
-        return f"only effect narrow rewrites arguments, not {grant.effect}" if grant.narrow else ""
-    if not grant.tools or not grant.narrow:
-        return "narrow is about tools, and says under `narrow` how their arguments are rewritten"
-    for argument, how in grant.narrow.items():
-        if not argument.startswith("arguments."):
-            return f"narrow: {argument!r} must be an argument, as arguments.x.y"
-        if isinstance(how, Rewrite) and len(how.model_fields_set) != 1:
-            return f"narrow: {argument} must be rewritten in one way: at_most, set, remove, keep or shorten"
-    return ""
+def _sums(found: PolicyFile, name: str, layer: LayerFile, path: Path) -> set[str]:
+    """Return the sums that conditions of a layer may ask about: its own, and those of the layers above."""
+    above = {"org": found.org.amounts} if layer is not found.org else {}
+    if isinstance(layer, AgentFile) and layer.team in found.teams:
+        above[f"team {layer.team}"] = found.teams[layer.team].amounts
+    for where, amounts in above.items():
+        if twice := amounts.keys() & layer.amounts.keys():
+            raise BadPolicy(
+                f"{name}: amount {min(twice)!r} is defined by {where}: choose another name", where=str(path)
+            )
+    return {*layer.amounts, *(each for amounts in above.values() for each in amounts)}

@@ -46,7 +46,7 @@ def ask(policy: Compiled, case: Case) -> Said:
     kind, name = subject(case)
     answer = policy.judge(Call(kind, name, _values(case)))
     verdict = verdict_in(policy.policy.mode, answer)
-    if kind == "tools" and verdict == "allow" and _waits(policy, name):
+    if kind == "tools" and verdict in ("allow", "narrow") and _waits(policy, name):
         return _said("hold", answer)
     return _said(verdict, answer)
 

@@ -103,26 +103,19 @@ TESTS = st.fixed_dictionaries(
         "within": st.lists(st.text("/.ab", max_size=6), max_size=2),
     },
 ).map(lambda fields: Test.model_validate_json(json.dumps(fields)))
-PATHS = st.sampled_from(
-    [
-        "arguments.x",
-        "arguments.to",
-        "arguments.a.b",
-        "arguments",
-        "principal",
-        "delegator",
-        "reads",
-        "model",
-        "agent",
-        "tool",
-        "to_agent",
-        "environment",
-        "labels",
-        "time.hour",
-        "time.weekday",
-        "time",
-    ]
-) | st.just("")
+ABOUT_THE_CALL = ["arguments.x", "arguments.to", "arguments.a.b", "arguments", "tool", "model", "to_agent", ""]
+CIRCUMSTANCES = [
+    "principal",
+    "delegator",
+    "reads",
+    "labels",
+    "agent",
+    "environment",
+    "time.hour",
+    "time.weekday",
+    "time",
+]
+PATHS = st.sampled_from([*ABOUT_THE_CALL, *CIRCUMSTANCES])
 REWRITES = st.dictionaries(
     st.sampled_from(["arguments.x", "arguments.to", "arguments.a.b", "arguments"]),
     st.integers(-3, 9)

@@ -310,3 +310,45 @@ def test_every_word_of_the_word_list_has_known_traits() -> None:
 def test_the_same_file_gives_the_same_policy(tmp_path: Path) -> None:
     """Every `lictor up` would publish the policy anew, or refuse it as changed."""
     assert load(tmp_path, LAYERED) == load(tmp_path, LAYERED)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "org: {grants: [{id: g, effect: deny, tools: [t], when: {argument.x: {eq: 1}}}]}",
+            "nothing is called 'argument.x'",
+        ),
+        ("org: {grants: [{id: g, effect: deny, tools: [t], when: {time.minute: {eq: 1}}}]}", "nothing is called"),
+        ("org: {grants: [{id: g, effect: deny, tools: [t], when: {amounts.eur: {gt: 1}}}]}", "that no layer defines"),
+        (
+            "org: {amounts: {eur: {tools: [t], argument: x}}}\nagents: {bot: {amounts: {eur: {tools: [u], argument: x}}}}",
+            "amount 'eur' is defined by org",
+        ),
+    ],
+)
+def test_a_condition_on_what_there_is_not_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    """A refusal whose condition can never hold would refuse nobody, for one wrong letter."""
+    assert why in refusal(tmp_path, HEAD + text)
+
+
+def test_what_an_agent_says_for_itself_takes_the_place_of_the_defaults(tmp_path: Path) -> None:
+    """How a run is stopped, and what leaves its process, could not be said for one agent."""
+    path = tmp_path / "policy.yml"
+    path.write_text(
+        HEAD
+        + """
+defaults: {mode: ask, stop: {how: drain}, content: {default: full}, heartbeat_s: 5, spool_full_deny: [spends]}
+org: {amounts: {eur: {tools: ["pay*"], argument: amount}}}
+agents:
+  bot:
+    stop: {max_other_runs: 3}
+    grants: [{id: g, effect: allow, tools: [pay], when: {amounts.eur: {lte: 100}}}]
+""",
+        encoding="utf-8",
+    )
+    found = load_policies(path)
+    bot, other = found.of("bot"), found.of("somebody")
+    assert (bot.stop.max_other_runs, bot.stop.how, other.stop.how) == (3, "now", "drain")
+    assert (bot.mode, bot.content.default, bot.heartbeat_s, bot.spool_full_deny) == ("ask", "full", 5, ("spends",))
+    assert bot.amounts["eur"].argument == "amount"
