@@ -1,17 +1,19 @@
-"""Steps on disk that the broker has not acknowledged: so that no effect lacks its step, whatever dies next.
+"""Records on disk that the broker has not acknowledged: so that no effect lacks its step, whatever dies next.
 
-One file a process, `<pid>-<random>.spool`, in a folder an agent (0700): frames of length, CRC-32 and a msgpack record,
-fsynced one by one. The next start of the agent on this machine sends what a dead process left. A folder that belongs to
-somebody else, or that others may write, is not used: what stands in it is published with this agent's rights.
+A process has files `<pid>-<random>-<number>.spool` in a folder an agent (0700): frames of length, CRC-32 and a msgpack
+record. What is written ahead is fsynced; what only waits for the broker (`overflow.py`) is safe from the end of the process.
+A folder that belongs to somebody else, or that others may write, is not used: what stands in it is published with this
+agent's rights.
 """
 
-import contextlib
 import fcntl
+import heapq
+import itertools
 import logging
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,6 +24,8 @@ from lictor_agent.wire import named
 log = logging.getLogger("lictor_agent.spool")
 
 MAX_BYTES: Final = 256 << 20
+_PROCESS: Final = os.urandom(4).hex()
+"""Tells apart processes that had the same number."""
 _HEAD: Final = 8
 _NAME_MOST: Final = 200
 """Characters; file systems take 255."""
@@ -34,6 +38,8 @@ class Spooled(msgspec.Struct, frozen=True):
     key: str
     value: bytes
     headers: list[tuple[str, bytes]]
+    order: int = 0
+    """In which order the process made it."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -44,39 +50,74 @@ class SpoolFull(Exception):
     """The spool has reached its bound, the disk is full, or the folder cannot be used."""
 
 
-class Spool:
-    """One process's spool file; made at the first write, locked while the process lives."""
+def frame_of(record: Spooled) -> bytes:
+    """Return a record as it stands in a file."""
+    body = _encode(record)
+    return len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
 
-    def __init__(self, folder: Path, agent_id: str) -> None:
+
+def records_in(data: bytes) -> Iterator[Spooled | None]:
+    """Yield the records of a file; None for one that is damaged. A torn last frame is what was written at the end."""
+    at = 0
+    while at + _HEAD <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        body = data[at + _HEAD : at + _HEAD + length]
+        if len(body) < length:
+            return
+        yield _record(body) if zlib.crc32(body) == int.from_bytes(data[at + 4 : at + _HEAD], "big") else None
+        at += _HEAD + length
+
+
+def _record(body: bytes) -> Spooled | None:
+    try:
+        return _decode(body)
+    except msgspec.MsgspecError:
+        return None
+
+
+class Spool:
+    """One file of a process; made at the first write, locked while the process lives."""
+
+    def __init__(self, folder: Path, agent_id: str, *, number: int = 0, most: int = 0) -> None:
         self.root = folder
         self.folder = folder_of(folder, agent_id)
+        self.most = most or MAX_BYTES
+        self.size = 0
+        self._number = number
         self._file: IO[bytes] | None = None
         self._path: Path | None = None
-        self._size = 0
 
     def write(self, record: Spooled) -> None:
         """Append one record and fsync it. Raises `SpoolFull`."""
-        body = _encode(record)
-        frame = len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
-        if self._size + len(frame) > MAX_BYTES:
-            raise SpoolFull(f"the spool holds {self._size} bytes, its bound is {MAX_BYTES}")
+        self.write_all([record])
+
+    def write_all(self, records: Sequence[Spooled], *, sync: bool = True) -> None:
+        """Append records, all or none, with one fsync. Raises `SpoolFull`."""
+        data = b"".join(map(frame_of, records))
+        if self.size + len(data) > self.most:
+            raise SpoolFull(f"the spool holds {self.size} bytes, its bound is {self.most}")
         try:
-            self._append(self._file or self._open(), frame)
+            self._append(self._file or self._open(), data, sync=sync)
         except OSError as error:
             raise SpoolFull(f"cannot write the spool: {error.strerror} ({self.folder})") from None
-        self._size += len(frame)
+        self.size += len(data)
 
-    def _append(self, file: IO[bytes], frame: bytes) -> None:
-        """Write a frame whole, or leave the file as it was: what stands behind a torn frame is never read."""
+    def _append(self, file: IO[bytes], data: bytes, *, sync: bool) -> None:
+        """Write it whole, or leave the file as it was: what stands behind a torn frame is never read."""
         try:
-            left = memoryview(frame)
+            left = memoryview(data)
             while left:
                 left = left[file.write(left) :]
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         except OSError:
-            file.truncate(self._size)
-            file.seek(self._size)
+            file.truncate(self.size)
+            file.seek(self.size)
             raise
+
+    def read(self) -> bytes:
+        """Return what the file holds."""
+        return self._path.read_bytes() if self._path is not None else b""
 
     def _open(self) -> IO[bytes]:
         for folder in (self.root, self.folder):
@@ -84,18 +125,24 @@ class Spool:
         if why := untrusted(self.root) or untrusted(self.folder):
             raise SpoolFull(why)
         self.folder.chmod(0o700)
-        path = self.folder / f"{os.getpid()}-{os.urandom(4).hex()}.spool"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        path = self.folder / f"{os.getpid()}-{_PROCESS}-{self._number:08}-{os.urandom(2).hex()}.spool"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._path, self._file = path, os.fdopen(descriptor, "wb", buffering=0)
         return self._file
 
+    def after_fork(self) -> None:
+        """In the child of a fork: let go of the parent's file, which stays the parent's, locked and as it is."""
+        if self._file is not None:
+            self._file.close()  # the lock belongs to the open file, which the parent still has
+            self._file = None
+
     def clear(self) -> None:
         """Forget everything: all of it is acknowledged."""
-        if self._file is not None and self._size:
+        if self._file is not None and self.size:
             self._file.truncate(0)
             self._file.seek(0)
-            self._size = 0
+            self.size = 0
 
     def close(self, *, keep: bool) -> None:
         """Give the file up; remove it unless something in it still has to be sent."""
@@ -107,57 +154,78 @@ class Spool:
 
 
 class Leftover:
-    """A dead process's spool file, held locked until it was sent."""
+    """A dead process's files, held locked until they were sent: what it wrote ahead, and what waited for the broker."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
-        self.path = path
-        self._file = file
+    def __init__(self, files: Sequence[tuple[Path, IO[bytes]]]) -> None:
+        self.paths = [path for path, _ in files]
+        self.damaged = 0
+        self._files = [file for _, file in files]
 
     def records(self) -> Iterator[Spooled]:
-        """Yield what is whole; a torn last frame is what the process was writing when it died."""
-        data = self._file.read()
-        at = 0
-        while at + _HEAD <= len(data):
-            length = int.from_bytes(data[at : at + 4], "big")
-            body = data[at + _HEAD : at + _HEAD + length]
-            if len(body) < length or zlib.crc32(body) != int.from_bytes(data[at + 4 : at + _HEAD], "big"):
-                return
-            with contextlib.suppress(msgspec.MsgspecError):
-                yield _decode(body)
-            at += _HEAD + length
+        """Yield what is whole, each record once, in the order in which it was made; what is damaged is counted."""
+        ahead, *waiting = (self._whole(file) for file in self._files)
+        last = -1
+        for record in heapq.merge(ahead, itertools.chain.from_iterable(waiting), key=lambda record: record.order):
+            if record.order == 0 or record.order != last:
+                yield record
+            last = record.order
+
+    def _whole(self, file: IO[bytes]) -> Iterator[Spooled]:
+        found = []
+        for record in records_in(file.read()):
+            if record is None:
+                self.damaged += 1
+            else:
+                found.append(record)
+        yield from sorted(found, key=lambda record: record.order)
 
     def done(self) -> None:
-        """Remove the file: everything in it is acknowledged."""
-        self.path.unlink(missing_ok=True)
-        self._file.close()
+        """Remove the files: everything in them is acknowledged."""
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+        self.release()
 
     def release(self) -> None:
-        """Leave the file for another time."""
-        self._file.close()
+        """Leave the files for another time."""
+        for file in self._files:
+            file.close()
 
 
 def leftovers(folder: Path, agent_id: str) -> Iterator[Leftover]:
-    """Yield the spool files of this agent that no living process holds; only ours, since all in them is published."""
-    mine, user = folder_of(folder, agent_id), os.geteuid()
+    """Yield what dead processes of this agent left; only what is our own user's, since all in it is published."""
+    mine = folder_of(folder, agent_id)
     if not mine.is_dir():
         return
     if why := untrusted(folder) or untrusted(mine):
         log.warning("%s; it is not used, and what stands in it is not sent", why)
         return
-    for path in sorted(mine.glob("*.spool")):
-        try:
-            file = path.open("rb")
-        except OSError:
-            continue
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            continue
-        if os.fstat(file.fileno()).st_uid != user:
-            file.close()
-            continue
-        yield Leftover(path, file)
+    yield from leftovers_in(mine)
+
+
+def leftovers_in(folder: Path) -> Iterator[Leftover]:
+    """Yield what dead processes left in one agent's folder, a process at a time."""
+    paths = sorted(folder.glob("*.spool"))
+    for _, files in itertools.groupby(paths, key=lambda path: path.name.split("-")[:2]):
+        held = [(path, file) for path in files if (file := _taken(path)) is not None]
+        if held:
+            yield Leftover(held)
+
+
+def _taken(path: Path) -> IO[bytes] | None:
+    """Return a file that no living process holds, locked."""
+    try:
+        file = path.open("rb")
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    if os.fstat(file.fileno()).st_uid != os.geteuid():
+        file.close()
+        return None
+    return file
 
 
 def untrusted(folder: Path) -> str:

@@ -74,7 +74,7 @@ class Lab:
     def __post_init__(self) -> None:
         self.agent = Agent(AGENT, version="1.4", owner="me", tools=["crm.read"], settings=self.settings())
         self.agent.link.ready.set()
-        self.agent.link._queue = self.queue = Queue()
+        self.agent.link.outbox.queue = self.queue = Queue()
 
     def settings(self, **changed: Any) -> AgentSettings:
         """Return settings of an agent of this world; nobody answers at its Kafka."""
@@ -118,7 +118,7 @@ class Lab:
 
     def published(self) -> list[Outgoing]:
         """Return what waits to be published."""
-        return list(self.agent.link._queue)
+        return list(self.agent.link.outbox.queue)
 
     def steps(self) -> list[Step]:
         """Return the steps that were published, each checked as `detect` checks it, mark included."""

@@ -99,7 +99,7 @@ def test_a_run_says_where_it_runs_and_what_it_was_made_of(lab: Lab) -> None:
         mcp_servers={"files": {"command": "files-server"}},
     )
     agent.link.ready.set()
-    agent.link._queue, lab.agent = lab.queue, agent
+    agent.link.outbox.queue, lab.agent = lab.queue, agent
     lab.policy()
     with agent.run():
         pass

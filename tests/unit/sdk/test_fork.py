@@ -39,7 +39,7 @@ def child_steps(lab: Lab, work: Callable[[], Any]) -> list[dict[str, Any]]:
         agent.connect = lambda: None  # type: ignore[method-assign] # nobody answers at this lab's Kafka
         agent.revive()
         agent.link.ready.set()
-        agent.link._queue = queue = Queue()
+        agent.link.outbox.queue = queue = Queue()
         work()
         steps = [read_step(record.value) for record in queue if record.topic == "t.steps"]
         return [

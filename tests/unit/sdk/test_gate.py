@@ -182,7 +182,7 @@ def test_a_call_with_effects_goes_to_disk_where_kafka_does_not_answer(
     with lab.agent.run() as run, run.tool("crm.write"):
         assert lab.agent.link.counters["spooled"] == 1
     assert len(list(lab.folder.rglob("*.spool"))) == 1
-    lab.agent.link._spool.close(keep=False)
+    lab.agent.link.outbox.close([])
 
 
 def test_a_call_with_effects_is_refused_where_neither_kafka_nor_the_disk_takes_it(

@@ -197,7 +197,7 @@ def test_a_huge_step_still_fits(lab: Lab) -> None:
 
 def test_a_full_queue_drops_and_counts_and_never_waits(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent would fill its memory while Kafka is away, or stand still."""
-    monkeypatch.setattr("lictor_agent.link.MAX_QUEUED", 5)
+    monkeypatch.setattr("lictor_agent.outbox.MAX_QUEUED", 5)
     with lab.agent.run() as run:
         for _ in range(10):
             run.message("x")

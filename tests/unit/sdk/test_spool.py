@@ -291,6 +291,6 @@ def test_a_leftover_is_its_path(tmp_path: Path) -> None:
     path = abandoned(tmp_path)
     (leftover,) = leftovers(tmp_path, AGENT)
     assert isinstance(leftover, Leftover)
-    assert leftover.path == path
+    assert leftover.paths == [path]
     leftover.release()
     assert path.exists()

@@ -62,7 +62,7 @@ class Watch:
         ring.load("t", "keys", Signer("root", self.private).seal("t", "keys", "keys", listed.value()), listed.value())
         found = []
         for agent in supervisor.agents.values():
-            for record in [*agent.link._failed, *agent.link._queue]:
+            for record in [*agent.link.outbox.failed, *agent.link.outbox.queue]:
                 ring.check(record.topic, record.key, "receipt", record.headers, record.value, 0)
                 found.append(Receipt.read(record.value))
         return found
@@ -337,7 +337,7 @@ def test_without_a_key_it_works_and_its_word_is_unsigned(watch: Watch, monkeypat
     monkeypatch.delenv("LICTOR_SUPERVISOR_KEY")
     supervisor = watch.supervisor('say("started"); say("stopped", command="c-1"); sys.exit(0)', grace_s=30)
     assert supervisor.run() == 0
-    records = [*supervisor.agents["bot"].link._failed, *supervisor.agents["bot"].link._queue]
+    records = [*supervisor.agents["bot"].link.outbox.failed, *supervisor.agents["bot"].link.outbox.queue]
     assert [[name for name, _ in record.headers] for record in records] == [["lictor-type"], ["lictor-type"]]
 
 

@@ -1,0 +1,119 @@
+"""What waits to be published: in memory while there is room, then on disk; in the order in which it was made."""
+
+import itertools
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from lictor_agent.overflow import Overflow
+from lictor_agent.parcels import Outgoing, from_disk
+from lictor_agent.spool import Spool, SpoolFull
+
+MAX_QUEUED: Final = 100_000
+MAX_BYTES: Final = 64 << 20
+"""Memory that waiting records may take when the disk takes no more; what comes then is dropped and counted."""
+SPILL_RECORDS: Final = 20_000
+SPILL_BYTES: Final = 16 << 20
+"""What stays in memory; more goes to disk."""
+_AT_ONCE: Final = 1000
+
+
+class Outbox:
+    """Any thread may `put`; only the link's thread takes, spills and forgets."""
+
+    def __init__(self, folder: Path, agent_id: str, counters: Counter[str]) -> None:
+        self.counters = counters
+        self.queue: deque[Outgoing] = deque()
+        self.failed: deque[Outgoing] = deque()
+        """Older than all else here: the broker refused them, or nobody knows."""
+        self.held = 0
+        self._overflow = Overflow(folder, agent_id)
+        self._ahead = Spool(folder, agent_id)
+        self._ahead_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._orders = itertools.count(1)
+
+    def put(self, record: Outgoing) -> bool:
+        """Queue a record; tell whether there was room. A record that somebody waits for gets twice the room."""
+        most = MAX_BYTES * (1 + (record.acked is not None))
+        with self._lock:
+            if self.held > most or (len(self.queue) >= MAX_QUEUED and record.acked is None):
+                self.counters["dropped"] += 1
+                return False
+            record.order = next(self._orders)
+            self.held += record.size()
+            self.queue.append(record)
+        return True
+
+    def take(self) -> Outgoing | None:
+        """Return the oldest record; None where there is none."""
+        if self.failed:
+            return self.failed.popleft()
+        waited = self._overflow.take()
+        if waited is not None:
+            return from_disk(waited)
+        return self._pop()
+
+    def _pop(self) -> Outgoing | None:
+        with self._lock:
+            if not self.queue:
+                return None
+            record = self.queue.popleft()
+            self.held -= record.size()
+            return record
+
+    def __len__(self) -> int:
+        return len(self.queue) + len(self.failed) + self._overflow.waiting
+
+    def spill(self) -> None:
+        """Move the oldest of what is too much for memory to disk. Where the disk takes no more it stays in memory."""
+        while len(self.queue) > SPILL_RECORDS or self.held > SPILL_BYTES:
+            batch = [record for _ in range(min(_AT_ONCE, len(self.queue))) if (record := self._pop()) is not None]
+            try:
+                self._overflow.write([record.spooled() for record in batch])
+            except SpoolFull:
+                with self._lock:
+                    self.queue.extendleft(reversed(batch))
+                    self.held += sum(record.size() for record in batch)
+                self.counters["spool_full"] += 1
+                return
+            self.counters["overflowed"] += len(batch)
+
+    def write_ahead(self, record: Outgoing) -> None:
+        """Have a record on disk before this returns. Raises `SpoolFull`."""
+        with self._ahead_lock:
+            if not record.on_disk:
+                self._ahead.write(record.spooled())
+                record.on_disk = True
+        self.counters["spooled"] += 1
+
+    def forget(self) -> None:
+        """Remove what was read from disk; and if nothing waits, what was written ahead too: all of it is acknowledged."""
+        self._overflow.acknowledged()
+        if not len(self):
+            with self._ahead_lock:
+                self._ahead.clear()
+
+    def close(self, under_way: Iterable[Outgoing]) -> bool:
+        """Put what is not acknowledged on disk; tell whether there was nothing. What no disk takes is dropped and counted."""
+        left = [*under_way, *self.failed, *self.queue]
+        ahead = [record.spooled() for record in left if not record.on_disk]
+        with self._ahead_lock:
+            for at in range(0, len(ahead), _AT_ONCE):
+                try:
+                    self._ahead.write_all(ahead[at : at + _AT_ONCE])
+                except SpoolFull:
+                    self.counters["dropped"] += len(ahead[at : at + _AT_ONCE])
+            nothing = not left and not self._overflow.waiting
+            self._ahead.close(keep=bool(left))
+        if nothing:
+            self._overflow.acknowledged()
+        self._overflow.close()
+        return nothing
+
+    def after_fork(self) -> None:
+        """In the child of a fork: what waits here is the parent's to send."""
+        self._ahead.after_fork()
+        self._overflow.after_fork()
