@@ -90,5 +90,27 @@ def prefork() -> None:
     sys.exit(len(failed))
 
 
+def nursery() -> None:
+    """For each line on stdin fork an agent that works without end, and say its process id: importing takes longer."""
+    import logging  # noqa: PLC0415 - of this agent alone
+
+    logging.disable()
+    for _ in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            os.environ["CALLS"] = "1000000"
+            quick()
+            os._exit(0)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+        while True:  # those that were killed meanwhile
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    break
+            except ChildProcessError:
+                break
+
+
 if __name__ == "__main__":
-    {"stubborn": stubborn, "deaf": deaf, "quick": quick, "prefork": prefork}[sys.argv[1]]()
+    {"stubborn": stubborn, "deaf": deaf, "quick": quick, "prefork": prefork, "nursery": nursery}[sys.argv[1]]()
