@@ -181,12 +181,12 @@ def facts_of(step: Step, reads: Sequence[str], labels: Sequence[str], judged_us:
     return CallFacts(*called_by(step), values)
 
 
-def _with_unseen(arguments: dict[str, Any], step: Step) -> dict[str, Any]:
-    """Return the arguments with `UNSEEN` in the place of what was cut, the whole of each top-level argument."""
+def _with_unseen(arguments: dict[str, Any], step: Step) -> Any:
+    """Return the arguments with `UNSEEN` in the place of what was cut: of one that was cut in part, the whole."""
     roots = {path.removeprefix("asked.").removeprefix("arguments.") for path in step.cut or ()}
     names = {root.partition(".")[0].partition("[")[0] for root in roots}
     if "arguments" in names or "asked" in names:
-        return dict.fromkeys(arguments, UNSEEN)
+        return UNSEEN
     return {name: UNSEEN if name in names else value for name, value in arguments.items()} if names else arguments
 
 
