@@ -4,20 +4,36 @@
 gate asked at all, and asked the same policy.
 """
 
-import math
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from detectors.conditions import CallFacts, conditions_hold, holds, time_facts, value_at
+from detectors.hidden import cut_paths
+from detectors.narrowing import Impossible, narrowed
 from detectors.traits import traits_of
-from schemas.globs import glob_any, glob_match
-from schemas.policy import AgentPolicy, Effect, Grant, Test, Trait
+from schemas.globs import glob_any
+from schemas.ids import canonical
+from schemas.policy import AgentPolicy, Effect, Grant, Trait
 from schemas.step import Step
 
-STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "clear", "ask", "deny")
-"""A grant that says `narrow` refuses: nobody rewrites arguments yet."""
-MISSING: Final = object()
+__all__ = [
+    "MOST_NAMES",
+    "STRICTNESS",
+    "Answer",
+    "CallFacts",
+    "PolicyView",
+    "called_by",
+    "facts_of",
+    "holds",
+    "value_at",
+]
+
+STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "narrow", "clear", "ask", "deny")
 MOST_NAMES: Final = 4096
 """Names come from the agent: no more of them are remembered."""
+_STRICT: Final = {effect: rank for rank, effect in enumerate(STRICTNESS)}
+_REWRITING: Final = frozenset({"narrow", "clear"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,18 @@ class Answer:
     grant: str
     rule: str
     reason: str
+    arguments: dict[str, Any] | None = None
+    """What the tool is to get; None where nothing is rewritten."""
+    unsure: bool = False
+    """Something that the gate knew and no step tells could have had arguments rewritten in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What one layer says of one name: the grants whose globs fit, in order; and what holds where none of them does."""
+
+    grants: tuple[Grant, ...]
+    otherwise: Answer | None
 
 
 @dataclass(slots=True)
@@ -38,6 +66,7 @@ class PolicyView:
     _traits: dict[str, frozenset[Trait]] = field(default_factory=dict)
     _settled: dict[tuple[str, str], Answer | None] = field(default_factory=dict)
     """(kind, name) → the answer; None where it depends on the call."""
+    _abouts: dict[tuple[str, str], tuple[_About, ...]] = field(default_factory=dict)
 
     def traits(self, tool: str) -> frozenset[Trait]:
         """Return the traits of a tool under this policy."""
@@ -52,29 +81,141 @@ class PolicyView:
         """Tell whether results of this tool count as trusted content."""
         return glob_any(self.policy.trusted_tools, tool)
 
-    def judge(self, step: Step, reads: tuple[str, ...] = ()) -> Answer:
-        """Return what the grants say of a `tool_call`, `model_call` or `handoff`. `reads`: what the trace has read."""
+    @property
+    def says_something(self) -> bool:
+        """Whether there is a policy at all, and not only the watching of an agent that none names."""
+        return bool(self.policy.layers) or self.policy.mode != "observe"
+
+    def judge(
+        self,
+        step: Step,
+        reads: tuple[str, ...] = (),
+        delegators: "Sequence[PolicyView]" = (),
+        time_us: int | None = None,
+        *,
+        as_run: bool = False,
+    ) -> Answer:
+        """Return what the grants say of a `tool_call`, `model_call` or `handoff`, as the agent asked for it.
+
+        `reads`: what the trace has read. `delegators`: the policies of those for whom the agent acts, all of which must
+        let the call through. `time_us`: when the step was made, as it is judged. `as_run`: judge the arguments that the
+        tool got instead.
+        """
         called = called_by(step)
         if called not in self._settled:
             if len(self._settled) >= MOST_NAMES:
                 self._settled.clear()
-            self._settled[called] = None if self._depends(*called) else self._judge(CallFacts(*called, {}))
-        return self._settled[called] or self._judge(facts_of(step, reads))
+            self._settled[called] = None if self._depends(*called) else _opinion((self,), CallFacts(*called, {}))
+        settled = None if delegators else self._settled[called]
+        if settled is not None:
+            return settled
+        chain = (self, *(view for view in delegators if view.says_something))
+        return _judged(chain, facts_of(step, reads, time_us, as_run=as_run))
 
     def _depends(self, kind: str, name: str) -> bool:
-        """Tell whether a grant about this name sets conditions."""
-        grants = (grant for layer in self.policy.layers for grant in layer.grants if grant.when)
-        return any(glob_any(getattr(grant, kind), name) for grant in grants)
+        """Tell whether a grant about this name sets conditions, or narrows."""
+        return any(grant.when or grant.effect == "narrow" for about in self.about(kind, name) for grant in about.grants)
 
-    def _judge(self, facts: "CallFacts") -> Answer:
-        answers = [
-            answer
-            for layer in self.policy.layers
-            if (answer := _judge_layer(layer.grants, layer.name, facts)) is not None
-        ]
-        if not answers:
-            return _no_opinion(facts.kind)
-        return max(answers, key=lambda answer: STRICTNESS.index(answer.effect))
+    def about(self, kind: str, name: str) -> tuple[_About, ...]:
+        """Return what each layer with an opinion on this kind of call says of a name."""
+        found = self._abouts.get((kind, name))
+        if found is None:
+            if len(self._abouts) >= MOST_NAMES:
+                self._abouts.clear()
+            found = self._abouts[kind, name] = tuple(self._layers_about(kind, name))
+        return found
+
+    def _layers_about(self, kind: str, name: str) -> Iterator[_About]:
+        for layer in self.policy.layers:
+            grants = [grant for grant in layer.grants if getattr(grant, kind)]
+            if grants:
+                opens = any(grant.effect != "deny" for grant in grants)
+                refusal = Answer("deny", "", "no_grant", f"no grant of layer {layer.name} allows {name!r}")
+                fitting = tuple(grant for grant in grants if glob_any(getattr(grant, kind), name))
+                yield _About(fitting, refusal if opens else None)
+
+
+def _judged(chain: tuple[PolicyView, ...], facts: CallFacts) -> Answer:
+    """Judge, and where the answer rewrites arguments, judge what comes out."""
+    first = _opinion(chain, facts)
+    if first.effect not in _REWRITING:
+        return first
+    try:
+        changed, sure = _rewritten(chain, facts)
+        if changed is None:
+            kept = replace(first, effect="allow") if first.effect == "narrow" else first
+            return replace(kept, unsure=kept.unsure or not sure)
+        second = _opinion(chain, changed)
+        again = _rewritten(chain, changed)[0] if second.effect in _REWRITING else None
+    except Impossible as error:
+        return Answer("deny", first.grant, "narrow", str(error))
+    unsure = not sure or first.unsure or second.unsure
+    if again is not None and not unsure:
+        return Answer(
+            "deny", first.grant, "narrow", "what the grants make of the arguments they would change once more"
+        )
+    decides = first if unsure else max(first, second, key=lambda answer: _STRICT[answer.effect])
+    return (
+        replace(decides, arguments=changed.values["arguments"], unsure=unsure)
+        if decides.effect in _REWRITING
+        else decides
+    )
+
+
+def _rewritten(chain: tuple[PolicyView, ...], facts: CallFacts) -> tuple[CallFacts | None, bool]:
+    """Return the facts with rewritten arguments, None where nothing changes; and whether all of it could be seen."""
+    narrowing = [
+        (grant, conditions_hold(grant, facts))
+        for view in chain
+        for about in view.about(facts.kind, facts.name)
+        for grant in about.grants
+        if grant.effect == "narrow"
+    ]
+    grants = [grant for grant, fits in narrowing if fits]
+    if grants and facts.kind != "tools":
+        raise Impossible(f"grant {grants[0].id} narrows, and only calls of tools can be narrowed")
+    given = facts.values.get("arguments") or {}
+    arguments, whole = narrowed(given, grants, facts.cut)
+    sure = whole and all(fits is not None for _, fits in narrowing)
+    if canonical(arguments) == canonical(given):
+        return None, sure
+    return replace(facts, values={**facts.values, "arguments": arguments}), sure
+
+
+def _opinion(chain: tuple[PolicyView, ...], facts: CallFacts) -> Answer:
+    """Return the strictest answer of a policy and of those of its delegators, as the arguments stand."""
+    found: Answer | None = None
+    for view in chain:
+        answers = [said for about in view.about(facts.kind, facts.name) if (said := _said(about, facts)) is not None]
+        answer = max(answers, key=lambda said: _STRICT[said.effect], default=None) or _no_opinion(facts.kind)
+        if found is None:
+            found = answer
+        elif _STRICT[answer.effect] > _STRICT[found.effect]:
+            whose = f"by the policy of {view.policy.agent_id}, for whom it acts: "
+            found = replace(answer, reason=whose + answer.reason)
+    return found or _no_opinion(facts.kind)
+
+
+def _said(about: _About, facts: CallFacts) -> Answer | None:
+    """Return a layer's answer. A grant that may have let the call through, as far as can be seen, is taken to have."""
+    fits = [(grant, conditions_hold(grant, facts)) for grant in about.grants]
+    strictest = max((grant for grant, fit in fits if fit), key=_strictness, default=None)
+    if strictest is not None:
+        return _answer(strictest)
+    perhaps = min((grant for grant, fit in fits if fit is None), key=_strictness, default=None)
+    if about.otherwise is None or perhaps is None or perhaps.effect == "deny":
+        return about.otherwise
+    if perhaps.effect == "narrow":
+        return replace(_answer(perhaps), effect="allow", unsure=True)
+    return replace(_answer(perhaps), unsure=True)
+
+
+def _strictness(grant: Grant) -> int:
+    return _STRICT[grant.effect]
+
+
+def _answer(grant: Grant) -> Answer:
+    return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
 
 
 def _no_opinion(kind: str) -> Answer:
@@ -84,28 +225,24 @@ def _no_opinion(kind: str) -> Answer:
     return Answer("allow", "", "unrestricted", f"no layer of the policy speaks of {kind}")
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
-    """What conditions may ask about."""
-
-    kind: str
-    """`tools`, `models` or `agents`: which of a grant's globs must fit."""
-    name: str
-    values: dict[str, Any]
-
-
-def facts_of(step: Step, reads: tuple[str, ...]) -> CallFacts:
+def facts_of(step: Step, reads: tuple[str, ...], time_us: int | None = None, *, as_run: bool = False) -> CallFacts:
     """Collect what conditions may ask about a step."""
+    asked = step.asked is not None and not as_run
     values = {
-        "arguments": step.arguments or {},
+        "arguments": (step.asked if asked else step.arguments) or {},
+        "agent": step.agent_id,
         "principal": step.principal,
         "version": step.version,
         "workflow": step.workflow,
         "delegator": list(step.delegation),
-        "model": step.model,
+        "tool": step.tool if step.kind == "tool_call" else "",
+        "model": step.model if step.kind == "model_call" else "",
+        "to_agent": step.to_agent if step.kind == "handoff" else "",
+        "environment": step.environment,
         "reads": list(reads),
+        "time": time_facts(step.time_us if time_us is None else time_us),
     }
-    return CallFacts(*called_by(step), values)
+    return CallFacts(*called_by(step), values, cut_paths(step))
 
 
 def called_by(step: Step) -> tuple[str, str]:
@@ -113,110 +250,3 @@ def called_by(step: Step) -> tuple[str, str]:
     if step.kind == "model_call":
         return "models", step.model
     return ("agents", step.to_agent) if step.kind == "handoff" else ("tools", step.tool)
-
-
-def _judge_layer(grants: tuple[Grant, ...], layer: str, facts: CallFacts) -> Answer | None:
-    """Return the layer's answer; None where it has no opinion on this kind of call."""
-    about = [grant for grant in grants if getattr(grant, facts.kind)]
-    if not about:
-        return None
-    found = [grant for grant in about if grant_fits(grant, facts)]
-    if not found:
-        if all(grant.effect == "deny" for grant in about):
-            return None
-        return Answer("deny", "", "no_grant", f"no grant of layer {layer} allows {facts.name!r}")
-    return _said_by(max(found, key=_strictness))
-
-
-def _strictness(grant: Grant) -> int:
-    return STRICTNESS.index("deny" if grant.effect == "narrow" else grant.effect)
-
-
-def _said_by(grant: Grant) -> Answer:
-    if grant.effect == "narrow":
-        return Answer("deny", grant.id, "grant", f"grant {grant.id} says narrow, which is not available yet")
-    return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
-
-
-def grant_fits(grant: Grant, facts: CallFacts) -> bool:
-    """Tell whether the grant is about this call and all its conditions hold.
-
-    A grant that allows needs every member of a list to pass; one that refuses, asks, clears or narrows is met by any
-    one of them, and by a value that cannot be compared: neither a second recipient nor `"501"` for 501 slips through.
-    """
-    if not glob_any(getattr(grant, facts.kind), facts.name):
-        return False
-    wary = grant.effect != "allow"
-    return all(holds(test, value_at(facts.values, path), wary=wary) for path, test in grant.when.items())
-
-
-def value_at(values: dict[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, or `MISSING`."""
-    found: Any = values
-    for part in path.split("."):
-        if not isinstance(found, dict) or part not in found:
-            return MISSING
-        found = found[part]
-    return found
-
-
-def holds(test: Test, value: Any, *, wary: bool) -> bool:
-    """Tell whether everything the test sets holds for the value, which may be `MISSING`."""
-    if value is MISSING:
-        return test.exists is False
-    if test.exists is False:
-        return False
-    if isinstance(value, list):
-        quantify = any if wary else all
-        return quantify(_member_holds(test, member, wary=wary) for member in value)
-    return _member_holds(test, value, wary=wary)
-
-
-def _member_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    return (
-        _equality_holds(test, value) and _number_holds(test, value, wary=wary) and _text_holds(test, value, wary=wary)
-    )
-
-
-def _equality_holds(test: Test, value: Any) -> bool:
-    if test.eq is not None and not _same(value, test.eq):
-        return False
-    if test.ne is not None and _same(value, test.ne):
-        return False
-    if test.any_of is not None and not any(_same(value, other) for other in test.any_of):
-        return False
-    return test.none_of is None or not any(_same(value, other) for other in test.none_of)
-
-
-def _same(value: Any, other: Any) -> bool:
-    """Equal and of the same kind: True is not 1, and "1" is not 1."""
-    if isinstance(value, bool) or isinstance(other, bool):
-        return value is other
-    return bool(value == other)
-
-
-def _number_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    if test.lt is None and test.lte is None and test.gt is None and test.gte is None:
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return wary
-    if isinstance(value, float) and not math.isfinite(value):  # an int may be larger than any float
-        return wary
-    return (
-        (test.lt is None or value < test.lt)
-        and (test.lte is None or value <= test.lte)
-        and (test.gt is None or value > test.gt)
-        and (test.gte is None or value >= test.gte)
-    )
-
-
-def _text_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    if test.glob is None and test.not_glob is None and test.max_length is None:
-        return True
-    if not isinstance(value, str):
-        return wary
-    if test.glob is not None and not glob_any(test.glob, value):
-        return False
-    if test.not_glob is not None and any(glob_match(pattern, value) for pattern in test.not_glob):
-        return False
-    return test.max_length is None or len(value) <= test.max_length

@@ -67,6 +67,8 @@ class Call:
     def take_verdict(self, run: "Run", judged: Judged) -> None:
         """Take what the gate said: the run this belongs to, the tool's traits, the arguments as they were narrowed."""
         self.run_id, self.traits = run.run_id, judged.traits
+        if judged.arguments is not None:
+            self.asked, self.arguments = self.arguments, judged.arguments
         self.fields["gate"] = gate_of(judged)
 
     def begun(self) -> dict[str, Any]:

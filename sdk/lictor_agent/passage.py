@@ -45,6 +45,7 @@ def begin(run: "Run", call: "Call") -> Sequence[Wait]:
             run.agent.link.publish(record)
         _count(run, call)
         if goes_on:
+            verdicts.add_up(run, call)
             run.orders.executing[id(call)] = call
     if not goes_on:
         raise verdicts.refusal(judged.answer, run)

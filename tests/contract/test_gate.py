@@ -63,6 +63,8 @@ VERDICTS = [
     ("enforce", "ask", "grant", "ask"),
     ("enforce", "clear", "grant", "hold"),
     ("enforce", "allow", "grant", "allow"),
+    ("ask", "narrow", "grant", "narrow"),
+    ("observe", "narrow", "grant", "allow"),
 ]
 
 
@@ -84,7 +86,7 @@ def test_names_from_the_agent_do_not_fill_the_gates_memory() -> None:
     assert compiled.judge(Call("tools", "tool_2", {})).effect == "deny"
 
 
-@pytest.mark.parametrize("effect", ["narrow", "hold_for_a_moment", ""])
+@pytest.mark.parametrize("effect", ["rewrite", "hold_for_a_moment", ""])
 def test_a_grant_that_says_what_this_gate_cannot_do_refuses(effect: str) -> None:
     """A call that a newer policy wants capped would go ahead in full, or end the agent with an error that is not its own."""
     grants = [Grant(id="all", effect="allow", tools=("*",)), Grant(id="cap", effect=effect, tools=("search",))]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.policy_view import STRICTNESS, Answer, PolicyView, facts_of, holds, value_at
-from schemas.policy import Effect, Grant, Layer, Test
+from schemas.policy import Effect, Grant, Layer, Rewrite, Test
 from tests.unit.builders import a_grant, a_policy, a_step
 from tests.unit.strategies import examples
 
@@ -43,15 +43,20 @@ def test_an_answer_names_its_grant_and_its_reason() -> None:
 @pytest.mark.parametrize("strict", STRICTNESS)
 def test_the_strictest_grant_that_fits_decides(strict: Effect) -> None:
     """An allow written later would undo a deny."""
+    said: dict[str, Any] = {"narrow": {"narrow": {"arguments.x": 1}}}
     for other in STRICTNESS[: STRICTNESS.index(strict) + 1]:
-        assert answer((a_grant(other), a_grant(strict))).effect == strict
-        assert answer((a_grant(strict), a_grant(other))).effect == strict
+        pair = [a_grant(each, **said.get(each, {})) for each in (other, strict)]
+        for grants in (pair, pair[::-1]):
+            assert answer(tuple(grants), arguments={"x": 2}).effect == strict
 
 
-def test_a_grant_that_narrows_refuses_as_long_as_nobody_rewrites_arguments() -> None:
+def test_a_grant_that_narrows_has_the_arguments_rewritten() -> None:
     """A call that the policy wanted capped would be judged as allowed in full."""
-    found = answer((a_grant("narrow", name="cap", narrow={"limit": 10}, reason="ten at a time"), a_grant("allow")))
-    assert found == Answer("deny", "cap", "grant", "grant cap says narrow, which is not available yet")
+    grants = (a_grant("narrow", name="cap", narrow={"arguments.limit": 10}, reason="ten at a time"), a_grant("allow"))
+    asked = {"limit": 100, "of": {"x": 1}}
+    assert answer(grants, arguments=asked) == Answer("narrow", "cap", "grant", "ten at a time", {**asked, "limit": 10})
+    assert asked["limit"] == 100
+    assert answer(grants, arguments={"limit": 10}) == Answer("allow", "cap", "grant", "ten at a time")
     assert answer((a_grant("narrow", "web.*"),)).rule == "no_grant"
 
 
@@ -109,9 +114,10 @@ def test_where_a_grant_allows_every_member_of_a_list_must_pass(
 def test_where_a_grant_is_wary_one_member_of_a_list_is_enough(strict: Effect) -> None:
     """A forbidden recipient could hide among permitted ones."""
     when = {"arguments.to": {"glob": ["*@evil.example"]}}
-    done = "deny" if strict == "narrow" else strict
-    assert effect(when, {"to": ["a@ours.example", "x@evil.example"]}, of=strict) == done
-    assert effect(when, {"to": ["a@ours.example"]}, of=strict) == "allow"
+    rewriting = {"narrow": {"arguments.to": Rewrite(keep=("*@ours.example",))}} if strict == "narrow" else {}
+    grants = (a_grant(strict, when=when, **rewriting), a_grant("allow"))
+    assert answer(grants, arguments={"to": ["a@ours.example", "x@evil.example"]}).effect == strict
+    assert answer(grants, arguments={"to": ["a@ours.example"]}).effect == "allow"
 
 
 def test_an_empty_list_names_nobody() -> None:
