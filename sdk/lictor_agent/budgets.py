@@ -56,18 +56,18 @@ def _spent(name: str, what: str) -> Answer:
     return Answer("deny", "", f"budget:{name}", f"the run's budget is spent: {what}")
 
 
-def key_of(policy: Policy, name: str, *, delegator: bool) -> str:
-    """Return under which name the sum of a policy's amount is kept."""
-    return f"{policy.agent_id}/{name}" if delegator else name
+def key_of(name: str, delegator: str) -> str:
+    """Return under which name the sum of an amount is kept; `delegator`: whose policy's it is, "" for the agent's own."""
+    return f"{delegator}/{name}" if delegator else name
 
 
 def with_call(
-    policy: Policy, tool: str, arguments: Any, sums: Mapping[str, float], *, delegator: bool
+    amounts: Mapping[str, Amount], tool: str, arguments: Any, sums: Mapping[str, float], delegator: str
 ) -> dict[str, Any]:
-    """Return each amount of a policy as it would be after this call; `DOUBT` where it cannot be known."""
+    """Return each amount as it would be after a call (`tool`: "" for what is none); `DOUBT` where it cannot be known."""
     found: dict[str, Any] = {}
-    for name, amount in policy.amounts.items():
-        total = sums.get(key_of(policy, name, delegator=delegator), 0.0) + _adds(amount, tool, arguments)
+    for name, amount in amounts.items():
+        total = sums.get(key_of(name, delegator), 0.0) + _adds(amount, tool, arguments)
         found[name] = total if math.isfinite(total) else DOUBT
     return found
 
@@ -78,13 +78,13 @@ def add_amounts(spent: Spent, policies: Sequence[Policy], tool: str, arguments: 
         for name, amount in policy.amounts.items():
             added = _adds(amount, tool, arguments or {})
             if added:
-                key = key_of(policy, name, delegator=at > 0)
+                key = key_of(name, policy.agent_id if at else "")
                 spent.amounts[key] = spent.amounts.get(key, 0.0) + added
 
 
 def _adds(amount: Amount, tool: str, arguments: Any) -> float:
     """Return what a call adds: nothing where the argument is left out, infinity for what cannot be added up."""
-    if not globs.match_any(amount.tools, tool):
+    if not tool or not globs.match_any(amount.tools, tool):
         return 0.0
     found: Any = arguments
     for part in amount.argument.removeprefix("arguments.").split("."):

@@ -13,7 +13,7 @@ from lictor_agent.errors import AgentStopped, LictorAgentError
 from lictor_agent.link import monotonic_us
 from lictor_agent.verdicts import Judged, gate_of
 from lictor_agent.waits import Wait
-from lictor_agent.wire import must_be_origin, name_of, plain_json
+from lictor_agent.wire import canonical, must_be_origin, name_of, plain_json
 
 if TYPE_CHECKING:
     from lictor_agent.run import Run
@@ -86,7 +86,9 @@ class Call:
             return dict(arguments)
         kept = {name: value for name, value in arguments.items() if name in self.arguments}
         changed = {
-            name: value for name, value in self.arguments.items() if name not in kept or value != self.asked.get(name)
+            name: value
+            for name, value in self.arguments.items()
+            if name not in kept or canonical(value) != canonical(self.asked.get(name))
         }
         return {**kept, **changed}
 

@@ -63,40 +63,40 @@ class Globs:
         common = Counter(key for keys in ways for key in keys)
         self._tables: dict[str, dict[str, list[int]]] = {}
         self._always: list[int] = []
+        self._sure: set[int] = {at for at, pattern in enumerate(patterns) if not pattern.strip("*") and pattern}
+        """Patterns that fit whatever has the text they stand under, so that they need not be tried."""
         for at, keys in enumerate(ways):
             if not keys:
                 self._always.append(at)
                 continue
             where, text = min(keys, key=lambda key: (common[key], -len(key[1]), key))
             self._tables.setdefault(where, {}).setdefault(text, []).append(at)
+            if patterns[at] == {"whole": text, "head": f"{text}*", "tail": f"*{text}"}.get(where):
+                self._sure.add(at)
         self._lengths = {where: sorted({len(text) for text in table}) for where, table in self._tables.items()}
 
     def fitting(self, name: str) -> list[int]:
         """Return the positions of the patterns that fit, in order."""
-        found = [at for at in self._candidates(name) if match(self._patterns[at], name)]
+        sure, patterns = self._sure, self._patterns
+        found = [at for at in self._candidates(name) if at in sure or match(patterns[at], name)]
         found.sort()
         return found
 
     def _candidates(self, name: str) -> list[int]:
-        found = [*self._always, *self._tables.get("whole", {}).get(name, ())]
-        heads, tails = self._tables.get("head"), self._tables.get("tail")
-        if heads:
-            for length in self._lengths["head"]:
+        found = self._always.copy()
+        for where, table in self._tables.items():
+            if where == "whole":
+                found += table.get(name, ())
+                continue
+            for length in self._lengths[where]:
                 if length > len(name):
                     break
-                found += heads.get(name[:length], ())
-        if tails:
-            for length in self._lengths["tail"]:
-                if length > len(name):
-                    break
-                found += tails.get(name[-length:], ())
-        if grams := self._tables.get("gram"):
-            for gram in self._grams(name):
-                found += grams.get(gram, ())
+                if where == "gram":
+                    for gram in table.keys() & {name[at : at + length] for at in range(len(name) - length + 1)}:
+                        found += table[gram]
+                elif at := table.get(name[:length] if where == "head" else name[-length:]):
+                    found += at
         return found
-
-    def _grams(self, name: str) -> set[str]:
-        return {name[at : at + length] for length in self._lengths["gram"] for at in range(len(name) - length + 1)}
 
 
 def _keys_of(pattern: str) -> list[Key]:

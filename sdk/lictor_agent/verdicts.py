@@ -55,7 +55,7 @@ def judge(run: "Run", call: "calls.Call") -> Judged:
 
 def _with_instead(answer: Answer, call: "calls.Call", policies: Sequence[Compiled]) -> Answer:
     """Only a policy that refuses can tell what it allows; among those of a chain the first that has an answer does."""
-    told = (denials.instead_of(made.policy, answer, call.asks, call.name) for made in policies)
+    told = (made.instead(answer, call.asks, call.name) for made in policies)
     return replace(answer, instead=next(filter(None, told), ""))
 
 
