@@ -27,6 +27,7 @@ GRANTS: Final = (10, 200, 2000)
 def run(**_: Any) -> dict[str, Any]:
     """Measure all of it."""
     gate_us = {str(grants): measure_gate(grants) for grants in GRANTS}
+    gate_delegated_us = {str(grants): measure_gate(grants, delegators=1) for grants in GRANTS}
     with kafka_bench() as bench, tempfile.TemporaryDirectory() as folder:
         settings = AgentSettings(
             kafka=bench.settings.kafka,
@@ -38,6 +39,7 @@ def run(**_: Any) -> dict[str, Any]:
         fsync_ms = measure_fsync(Path(folder))
     return {
         "gate_us": gate_us,
+        "gate_delegated_us": gate_delegated_us,
         "publish_us": publish_us,
         "write_ahead_ms": write_ahead_ms,
         "write_ahead_fsync_ms": fsync_ms,
@@ -45,20 +47,20 @@ def run(**_: Any) -> dict[str, Any]:
     }
 
 
-def measure_gate(grants: int) -> dict[str, float]:
-    """Judge calls under a policy of so many grants in three layers and a delegator's policy; microseconds.
+def measure_gate(grants: int, delegators: int = 0) -> dict[str, float]:
+    """Judge calls under a policy of so many grants in three layers, and as many of each delegator; microseconds.
 
-    Half of the names were never heard of, of a tool or of its kind; grants are found by name, start, end and middle, and
-    ask about hosts, patterns, sums, what was spent and the hour.
+    Four of five names were never heard of. Grants are found by name, start, end and middle, and ask about hosts,
+    patterns, sums, what was spent and the hour.
     """
     from lictor_agent import verdicts  # noqa: PLC0415 - what is measured
 
     agent = Agent("bench", version="1", owner="", tools=[], settings=_nowhere())
     agent.control.policy = Compiled(_policy("bench", grants))
-    delegator = Compiled(_policy("boss", grants))
-    agent.delegators = lambda chain: [delegator] * len(chain)  # type: ignore[method-assign]
+    bosses = [Compiled(_policy(f"boss{at}", grants)) for at in range(delegators)]
+    agent.delegators = lambda chain: bosses[: len(chain)]  # type: ignore[method-assign]
     agent.link.ready.set()
-    run = agent.run(principal="bench", handoff={"lictor-delegation": "boss"})
+    run = agent.run(principal="bench", handoff={"lictor-delegation": ",".join(f"boss{at}" for at in range(delegators))})
     calls = [_call(run, number, grants) for number in range(CALLS)]
     times = []
     gc.collect()

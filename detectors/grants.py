@@ -19,8 +19,7 @@ _WENT_AHEAD = frozenset({"allow", "narrow", "hold"})
 class Grants(Detector):
     """Judge every call by the same policy as the gate, and compare.
 
-    `lictor.grants.bypassed`: the call went ahead although the policy in force refuses it, or with other arguments than
-    those that the policy's narrowing makes.
+    `lictor.grants.bypassed`: the call went ahead although the policy in force refuses it, or narrows it otherwise.
     `lictor.grants.denied`: the gate refused it; the attempt is kept.
     `lictor.grants.unregistered`: no policy names the agent.
     """

@@ -29,7 +29,6 @@ class Compiled:
         self._trait_index = Traits(policy.traits, policy.words)
         self._traits: OrderedDict[str, frozenset[str]] = OrderedDict()
         self._lookup = {kind: Lookup(policy, kind) for kind in KINDS}
-        self._fitting: OrderedDict[tuple[str, str], About] = OrderedDict()
         self._instead = Instead(policy)
 
     def traits(self, tool: str) -> frozenset[str]:
@@ -50,7 +49,7 @@ class Compiled:
 
     def instead(self, answer: Answer, kind: str, name: str) -> str:
         """Return what this policy allows in the place of a refused call; "" where it says nothing of it."""
-        about = (ready.grant for layer in self._about(kind, name).layers for ready in layer.grants)
+        about = (ready.grant for layer in self._lookup[kind].about(name).layers for ready in layer.grants)
         return self._instead.of(answer, kind, name, about)
 
     def _strictest(self, call: Call, others: "Sequence[Compiled]") -> Answer:
@@ -63,7 +62,7 @@ class Compiled:
         return strictest
 
     def _opinion(self, call: Call, *, delegator: bool) -> Answer:
-        about = self._about(call.kind, call.name)
+        about = self._lookup[call.kind].about(call.name)
         values = self._values(call, about, delegator=delegator)
         strictest: Answer | None = None
         for layer in about.layers:
@@ -80,14 +79,8 @@ class Compiled:
         arguments = call.values.get("arguments") or {}
         return {**call.values, "amounts": with_call(self.policy.amounts, tool, arguments, call.sums, of)}
 
-    def _about(self, kind: str, name: str) -> About:
-        found = self._fitting.get((kind, name))
-        if found is None:
-            found = remember(self._fitting, (kind, name), self._lookup[kind].about(name))
-        return found
-
     def _narrowing(self, call: Call, *, delegator: bool) -> Iterator[Ready]:
-        about = self._about(call.kind, call.name)
+        about = self._lookup[call.kind].about(call.name)
         values = self._values(call, about, delegator=delegator)
         for layer in about.layers:
             yield from (ready for ready in layer.grants if ready.rewrite is not None and ready.fits(values))

@@ -86,10 +86,16 @@ class Lookup:
         patterns = [(glob, at) for at, (_, ready) in enumerate(self._grants) for glob in getattr(ready.grant, kind)]
         self._globs = Globs([glob for glob, _ in patterns])
         self._owners = [at for _, at in patterns]
+        self._names: OrderedDict[str, About] = OrderedDict()
         self._known: OrderedDict[tuple[int, ...], About] = OrderedDict()
 
     def about(self, name: str) -> About:
-        """Return what the policy has about a name. Most names that nobody has heard of have the same grants."""
+        """Return what the policy has about a name."""
+        found = self._names.get(name)
+        return remember(self._names, name, self._found(name)) if found is None else found
+
+    def _found(self, name: str) -> About:
+        """Most names that nobody has heard of have the same grants."""
         owners = self._owners
         fitting = tuple(dict.fromkeys([owners[at] for at in self._globs.fitting(name)]))
         known = self._known.get(fitting)

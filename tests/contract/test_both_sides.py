@@ -229,6 +229,11 @@ def test_an_index_of_patterns_finds_what_fits_one_by_one(patterns: list[str], na
     assert sdk_globs.Globs(patterns).fitting(name) == fitting
 
 
+def test_an_index_names_a_pattern_once_however_short_the_name() -> None:
+    """Of two patterns the worse would decide what kind a tool is, since one of them was counted twice."""
+    assert sdk_globs.Globs(["ab*", "abc*", "abcd*", "*b", "*ab", "*xab"]).fitting("ab") == [0, 3, 4]
+
+
 @examples(600)
 @given(PLACES)
 def test_any_text_points_to_the_same_host_and_the_same_place(text: str) -> None:
