@@ -4,7 +4,7 @@ Left out are what only a running agent has: orders that stand against it, budget
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,11 @@ from lictor_agent.policy import Grant as AgentsGrant
 from lictor_agent.policy import Layer as AgentsLayer
 from lictor_agent.policy import read_policy
 from schemas.policy import AgentPolicy, Grant
+
+_WEEK: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MONDAY: Final = 4
+"""Days from the first of 1970 to a Monday."""
+_HOUR_US: Final = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def with_grant(policy: Compiled, layer: str, grant_id: str, changed: Grant | Non
 def ask(policy: Compiled, case: Case) -> Said:
     """Return what the gate says to the call of a case."""
     kind, name = subject(case)
-    answer = policy.judge(Call(kind, name, _values(case)))
+    answer = policy.judge(Call(kind, name, _values(case), case.amounts))
     verdict = verdict_in(policy.policy.mode, answer)
     if kind == "tools" and verdict in ("allow", "narrow") and _waits(policy, name):
         return _said("hold", answer)
@@ -86,7 +91,14 @@ def _values(case: Case) -> dict[str, Any]:
         "environment": case.environment,
         "reads": list(case.reads),
         "labels": list(case.labels),
-        "time": case.time.model_dump(exclude_none=True),
-        "spent": case.spent,
-        "amounts": case.amounts,
+        "time_us": _time_us(case),
+        "spent": dict(case.spent),
     }
+
+
+def _time_us(case: Case) -> int | None:
+    """Return a moment of the day and hour that a case names; of what it leaves out, the first. None where it names none."""
+    if case.time.hour is None and case.time.weekday is None:
+        return None
+    day = _MONDAY + (_WEEK.index(case.time.weekday) if case.time.weekday is not None else 0)
+    return (day * 24 + (case.time.hour or 0)) * _HOUR_US
