@@ -25,8 +25,13 @@ _LASTING: Final = frozenset({"mutates", "irreversible", "spends", "grants_access
 """A tool that acts on what it is named after does not read it: `send_email` sends."""
 
 
+_APART: Final = {code: " " for code in range(128) if not chr(code).isalnum()}
+
+
 def words_of(tool: str) -> list[str]:
     """Split a tool's name into lower-case words, at everything that is no letter or digit, and at capitals."""
+    if tool.isascii() and tool == tool.lower():  # most are, and an agent may name another with every call
+        return tool.translate(_APART).split()
     spaced = []
     for i, letter in enumerate(tool):
         before, after = tool[i - 1 : i], tool[i + 1 : i + 2]
