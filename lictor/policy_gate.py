@@ -3,12 +3,13 @@
 Left out are what only a running agent has: orders that stand against it, budgets already spent, a cold start.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 
 from lictor.policy_case import Case
+from lictor_agent import denials
 from lictor_agent.gate import Answer, Call, Compiled, verdict_in
 from lictor_agent.policy import Grant as AgentsGrant
 from lictor_agent.policy import Layer as AgentsLayer
@@ -29,6 +30,8 @@ class Said:
     grant: str
     rule: str
     reason: str
+    told: str = ""
+    """What the model is told, where the call is refused."""
 
 
 def compiled(policy: AgentPolicy) -> Compiled:
@@ -53,7 +56,11 @@ def ask(policy: Compiled, case: Case) -> Said:
     verdict = verdict_in(policy.policy.mode, answer)
     if kind == "tools" and verdict in ("allow", "narrow") and _waits(policy, name):
         return _said("hold", answer)
-    return _said(verdict, answer)
+    if verdict not in ("deny", "ask"):
+        return _said(verdict, answer)
+    instead = answer.instead or policy.instead(answer, kind, name)
+    told = denials.message(replace(answer, instead=instead), policy.policy.version, asks=verdict == "ask")
+    return replace(_said(verdict, answer), told=told)
 
 
 def subject(case: Case) -> tuple[str, str]:

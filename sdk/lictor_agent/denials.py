@@ -53,7 +53,7 @@ class Instead:
             return ""
         if said := self._told.get(answer.grant):
             return f"Instead: {said}"
-        within = [_conditions(grant) for grant in about if grant.effect == "allow" and grant.when][:_MOST_NAMED]
+        within = [conditions(grant) for grant in about if grant.effect == "allow" and grant.when][:_MOST_NAMED]
         if within:
             return f"Allowed for {name}: {' or '.join(within)}"
         names = self._allowed[kind]
@@ -65,7 +65,8 @@ def _first_allowed(grants: list[Grant], kind: str) -> list[str]:
     return list(itertools.islice(dict.fromkeys(globs), _MOST_NAMED))
 
 
-def _conditions(grant: Grant) -> str:
+def conditions(grant: Grant) -> str:
+    """Return a grant's conditions in words."""
     return ", ".join(f"{path} {_test(test)}" for path, test in grant.when.items())
 
 
