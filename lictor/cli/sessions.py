@@ -45,6 +45,14 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
+def _count(file: Path) -> int:
+    """Return how many sessions a file holds, and say it where there are none: more often a mistake than meant."""
+    total = count_sessions(file)
+    if not total:
+        click.echo(f"lictor: there is no session in {file}: nothing is done with it", err=True)
+    return total
+
+
 @click.command()
 @click.argument("file", type=_FILE)
 @_FORMAT
@@ -59,7 +67,7 @@ def ingest(file: Path, kind: str, policy: Path | None, tools: Path | None, *, as
     """
     del kind
     settings = Settings.read()
-    total = count_sessions(file)
+    total = _count(file)
     policies = load_policies(policy) if policy else None
     declared = read_tools(tools) if tools else {}
     with contextlib.ExitStack() as stack:
@@ -126,7 +134,7 @@ def backtest(
     bench = Backtest(load_policies(policy, issued_us=1) if policy else None)
     declared = read_tools(tools) if tools else {}
     if history is not None:
-        with progress("history", count_sessions(history)) as advance:
+        with progress("history", _count(history)) as advance:
             for session in read_sessions(history, declared):
                 bench.judge(session)
                 advance()
@@ -138,7 +146,7 @@ def backtest(
             decisions.update(found.decision for found in result.found)
             yield result
 
-    with progress("judging", count_sessions(file)) as advance:
+    with progress("judging", _count(file)) as advance:
         count = write_results(judged(), out, advance)
     if as_json:
         click.echo(json.dumps({"sessions": count, "decisions": dict(decisions)}))
