@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lictor.backtest import Backtest, Result, write_results
 from lictor.history import History
 from lictor.ingest import Ingest, Ingested
+from lictor.interrupts import interruptible
 from lictor.policy_file import load_policies
 from lictor.sessions import count_sessions, read_sessions, read_tools
 from lictor.settings import Settings
@@ -71,6 +72,7 @@ def ingest(file: Path, kind: str, policy: Path | None, tools: Path | None, *, as
     policies = load_policies(policy) if policy else None
     declared = read_tools(tools) if tools else {}
     with contextlib.ExitStack() as stack:
+        stack.enter_context(interruptible())
         settings, sql = _running(settings, stack)
         advance = stack.enter_context(progress("publishing", total))
         job = Ingest(settings, policies=policies, tools=declared, advance=advance)

@@ -24,7 +24,7 @@ from schemas.errors import BadInput, InUse
 HOLD = """
 import sys
 from pathlib import Path
-from lictor.kafka import lock_folder
+from lictor.folders import lock_folder
 held = lock_folder(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
