@@ -146,8 +146,10 @@ class Casebook:
         return []
 
     def on_verdict(self, verdict: Verdict, now_us: int) -> list[Message]:
-        """Carry out what a person says: let a kill or pause stand, or lift it."""
+        """Carry out what a person says, once: let a kill or pause stand, or lift it."""
         case = self.case(verdict.agent_id)
+        if not case.hears(verdict.verdict_id, now_us):
+            return []
         if verdict.kind in ("kill", "pause"):
             return self._stand(case, verdict, now_us)
         if verdict.kind in ("resume", "lift"):

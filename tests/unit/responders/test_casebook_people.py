@@ -4,6 +4,7 @@ import pytest
 
 from responders import LADDER
 from responders.casebook import COMMAND_LIFE_US, STOP_STANDS_US, Casebook
+from responders.cases import KEPT_WORDS, WORD_LIFE_US
 from responders.limits import Limiter
 from schemas.approval import Approval
 from schemas.command import Command
@@ -133,6 +134,16 @@ def test_kills_that_name_no_command_are_kept_apart_by_their_own_ids() -> None:
     assert standing(out) == [("v1", "stop", "r1"), ("v2", "stop", "r2")]
     assert book.on_verdict(a_verdict("kill", verdict_id="v2", run_id="r2"), NOW) == []
     assert book.on_verdict(a_verdict("lift"), NOW) == []
+
+
+def test_the_words_heard_are_bounded_and_forgotten_when_they_are_too_old_to_be_believed() -> None:
+    """An agent's case would grow with each word of a person until it fits no checkpoint."""
+    book = a_book()
+    for number in range(KEPT_WORDS + 10):
+        book.on_verdict(a_verdict("ack"), NOW + number)
+    assert len(book.cases[AGENT].heard) == KEPT_WORDS
+    book.on_verdict(a_verdict("ack"), NOW + KEPT_WORDS + 10 + 2 * WORD_LIFE_US)
+    assert len(book.cases[AGENT].heard) == 1
 
 
 def test_very_many_orders_of_a_person_still_fit_into_a_set() -> None:
