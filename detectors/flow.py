@@ -9,7 +9,6 @@ from detectors.words import digest64, host_of, words
 from schemas.step import TRUSTED_ORIGINS, Step
 
 KEPT_READINGS: Final = 8
-KEPT_LABELS: Final = 64
 MAX_WORDS: Final = 4096
 MAX_WORDS_PER_STEP: Final = 2048
 _FOREIGN: Final = frozenset({"web", "file", "agent", "memory"})
@@ -18,10 +17,6 @@ _FOREIGN: Final = frozenset({"web", "file", "agent", "memory"})
 def observe(seen: Seen, flow: FlowState) -> None:
     """Take note of what this step brings into its trace."""
     step = seen.step
-    if step.labels and (
-        step.kind in ("message", "memory_read") or (step.kind == "tool_result" and step.outcome != "denied")
-    ):
-        flow.labels.update(step.labels[: max(0, KEPT_LABELS - len(flow.labels))])
     if step.kind == "tool_result" and step.outcome != "denied":
         _observe_result(seen, flow)
     elif step.kind in ("message", "memory_read"):
@@ -30,7 +25,7 @@ def observe(seen: Seen, flow: FlowState) -> None:
 
 def _observe_result(seen: Seen, flow: FlowState) -> None:
     step = seen.step
-    trusted = seen.policy.trusts(step.tool) and not step.cut
+    trusted = seen.policy.trusts(step.tool) and not was_truncated(step)
     if not trusted and ("reads_untrusted" in seen.traits or step.origin in _FOREIGN):
         _add(flow.untrusted, step, f"read untrusted content through {step.tool}")
     if "reads_sensitive" in seen.traits:
@@ -39,13 +34,18 @@ def _observe_result(seen: Seen, flow: FlowState) -> None:
 
 
 def _observe_text(step: Step, flow: FlowState, *, trusted: bool) -> None:
-    if trusted and not step.cut:
+    if trusted and not was_truncated(step):
         _add_words(flow.trusted_words, step.text)
         return
     if step.origin == "" or (step.kind == "message" and step.origin == "agent"):
         return  # the agent's own words: neither a source nor a permission
     _add(flow.untrusted, step, f"read content of origin {step.origin}")
     _add_words(flow.untrusted_words, step.text)
+
+
+def was_truncated(step: Step) -> bool:
+    """Tell whether some of what the step says was cut for its length; what the policy hides stays as its origin says."""
+    return step.cut is not None and any(not cut.hidden for cut in step.cut.values())
 
 
 def _add(readings: list[Reading], step: Step, what: str) -> None:

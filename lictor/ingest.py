@@ -140,7 +140,7 @@ class Ingest:
         return [self._output(at_time(step, max(earliest, step.time_us + shift))) for step in session.steps]
 
     def _output(self, step: Step) -> Output:
-        step = gated(step, self.facts.policies[step.agent_id])
+        step = gated(step, self.facts.policies[step.agent_id], delegators=self.facts.policies_of(step.delegation))
         topic, key, value = self.settings.topics.steps.name, message_key(step), encode_step(step)
         agent_key = self._agent_keys.get(step.agent_id)
         if agent_key is None:

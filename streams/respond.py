@@ -117,7 +117,7 @@ class Respond(Stream):
         except BadSeal:
             trusted = False  # an agent's own receipt carries a mark, which only `detect` can check: it is a claim
         self.counters["receipts"] += 1
-        return book.on_receipt(receipt, trusted=trusted)
+        return book.on_receipt(receipt, record.timestamp * 1000, trusted=trusted)
 
     def _on_verdict(self, book: Casebook, record: Record) -> list[Message]:
         signer = self._signer(record, Verdict.type)

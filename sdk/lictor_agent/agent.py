@@ -2,9 +2,9 @@
 
 import asyncio
 import atexit
-import hashlib
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ from lictor_agent.kept import Kept
 from lictor_agent.link import Link, Outgoing
 from lictor_agent.obedience import OnStop
 from lictor_agent.policy import ANY_AGENT, Policy, Stopping
+from lictor_agent.redact import Redactor
 from lictor_agent.run import Run
 from lictor_agent.settings import AgentSettings
 from lictor_agent.supervised import tell
@@ -58,12 +59,14 @@ class Agent:
             wire.name_of(name): digest_of(said) for name, said in (more.get("mcp_servers") or {}).items()
         }
         self.settings = settings
-        self.cut_key = settings.agent_key or hashlib.blake2b(agent_id.encode(), digest_size=32).digest()
+        self.cut_key = settings.agent_key or os.urandom(32)
         self.kept = Kept(settings.spool, agent_id)
         self.control = Control(settings, agent_id, self.kept)
         self.link = Link(settings, agent_id, self.control.hear)
         self._heart = Heart(self)
         self._cold_policy = Compiled(_cold_policy())
+        self._hash_key = settings.agent_key or os.urandom(32)
+        self._redacts = (self._cold_policy, Redactor(self._cold_policy.policy.content, self._hash_key))
         self._waited = False
         self._closed = False
         self._stale = False
@@ -194,9 +197,11 @@ class Agent:
         return self.link.counters["dropped"] + self.link.counters["unwritten"]
 
     def shown(self, path: str, value: Any, traits: frozenset[str], cuts: dict[str, wire.Cut]) -> Any:
-        """Return a body as it may leave this process."""
-        del path, traits, cuts
-        return value
+        """Return a body as it may leave this process, by the policy in force."""
+        policy = self.control.policy or self._cold_policy
+        if self._redacts[0] is not policy:
+            self._redacts = (policy, Redactor(policy.policy.content, self._hash_key))
+        return self._redacts[1].body(path, value, traits, cuts)
 
     def declared(self) -> dict[str, Any]:
         """Return what a `run_started` says of the agent."""

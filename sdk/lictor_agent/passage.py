@@ -45,10 +45,10 @@ def begin(run: "Run", call: "Call") -> Sequence[Wait]:
             run.agent.link.publish(record)
         _count(run, call)
         if goes_on:
-            _add_amounts(run, call)
+            verdicts.add_up(run, call)
             run.orders.executing[id(call)] = call
     if not goes_on:
-        raise verdicts.refusal(judged.answer, run, call)
+        raise verdicts.refusal(judged.answer, run)
     return waits
 
 
@@ -142,12 +142,6 @@ def _count(run: "Run", call: "Call") -> None:
         spent.same_call[verdicts.same_call(call)] += 1
         if len(spent.same_call) > MOST_SAME:
             del spent.same_call[next(iter(spent.same_call))]
-
-
-def _add_amounts(run: "Run", call: "Call") -> None:
-    amounts = run.agent.policy().policy.amounts
-    if amounts and call.kind == "tool_call":
-        run.spent.add(amounts, call.name, call.arguments or {})
 
 
 def _ending(error: BaseException | None) -> dict[str, Any]:

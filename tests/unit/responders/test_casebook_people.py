@@ -6,11 +6,13 @@ from responders import LADDER
 from responders.casebook import COMMAND_LIFE_US, STOP_STANDS_US, Casebook
 from responders.cases import KEPT_WORDS, WORD_LIFE_US
 from responders.limits import Limiter
+from schemas.approval import Approval
 from schemas.command import Command
 from schemas.containment import Containment
 from schemas.message import Message
+from schemas.rules import Row
 from schemas.verdict import Verdict
-from tests.unit.builders import AGENT, NOW, RUN, a_finding, a_rule_book, a_verdict
+from tests.unit.builders import AGENT, NOW, RUN, a_finding, a_receipt, a_rule_book, a_verdict
 
 
 def a_book() -> Casebook:
@@ -161,3 +163,20 @@ def test_a_long_reason_is_cut_and_not_refused() -> None:
     verdict: Verdict = a_verdict("pause", command_id="p1", reason="because " * 500)
     assert book.on_verdict(verdict, NOW)
     assert commands(book.on_verdict(a_verdict("resume", reason="because " * 500), NOW))
+
+
+def test_where_the_supervisor_refuses_a_stop_a_person_is_asked_once() -> None:
+    """An agent that shares its process would go on, and nobody be asked what should be done."""
+    book = a_book()
+    command = next(
+        m for m in book.on_finding(a_finding(), a_rule_book(Row(id="r", action="stop")), NOW) if isinstance(m, Command)
+    )
+    refusal = {"layer": "supervisor", "status": "refused", "reason": "3 other runs live in this process"}
+    assert book.on_receipt(a_receipt(command.command_id, **refusal), NOW, trusted=False) == []
+    (question,) = book.on_receipt(a_receipt(command.command_id, **refusal), NOW, trusted=True)
+    assert isinstance(question, Approval)
+    assert "--force" in question.question
+    assert (question.reason, question.incident_id) == ("3 other runs live in this process", command.incident_id)
+    assert book.on_receipt(a_receipt(command.command_id, **refusal), NOW, trusted=True) == []
+    other = a_receipt(command.command_id, run_id="another", **refusal)
+    assert book.on_receipt(other, NOW, trusted=True) == []

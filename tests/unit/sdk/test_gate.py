@@ -53,8 +53,8 @@ def test_a_denied_call_says_why_by_which_rule_and_version(lab: Lab) -> None:
         refused = denied(run, "crm.drop", id=1)
     assert (refused.verdict, refused.rule, refused.grant, refused.policy_version) == ("deny", "grant", "no", 7)
     assert str(refused) == (
-        "refused by Lictor (grant, policy version 7): customers are not dropped. "
-        "Allowed tools: crm.*, pay. Do not try another way; say so instead."
+        "refused by Lictor (grant, policy version 7): customers are not dropped. Allowed tools: crm.*, pay. "
+        "Do not try another way; say so instead."
     )
     (call,) = [step for step in lab.steps() if step.kind == "tool_call"]
     assert call.gate is not None
