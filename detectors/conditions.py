@@ -1,37 +1,66 @@
-"""Whether the conditions of a grant hold for a step, as far as what was published tells.
-
-What the gate knew and the step does not say is `UNSEEN`: there the gate's word stands, and no bypass is claimed.
-"""
+"""The conditions of a grant, held against what is known of a call afterwards."""
 
 import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from detectors.places import Folder, is_within, named_host, resolved
+from detectors.hidden import ONLY_THE_GATE, is_hidden
+from detectors.places import host_fits, host_of, lies_within, resolved
 from schemas.globs import glob_any, glob_match
 from schemas.policy import Grant, Test
 
 MISSING: Final = object()
-UNSEEN: Final = object()
-"""Known to the gate alone: what the run has spent, and what was cut or redacted before it was published."""
-REDACTED: Final = "[redacted:"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_YEARS: Final = 146_097 * 86_400_000_000
+"""Microseconds of 400 years, after which the calendar repeats."""
 
 
-def conditions_hold(grant: Grant, values: dict[str, Any]) -> bool:
-    """Tell whether all conditions of a grant hold.
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What conditions may ask about."""
 
-    A grant that allows needs every member of a list to pass; one that refuses, asks, clears or narrows is met by any one
-    of them, and by a value that cannot be compared: neither a second recipient nor `"501"` for 501 slips through.
+    kind: str
+    """`tools`, `models` or `agents`: which of a grant's globs must fit."""
+    name: str
+    values: dict[str, Any]
+    cut: tuple[str, ...] = field(default=())
+    """Paths of arguments that were cut or hidden before they were published."""
+
+
+def conditions_hold(grant: Grant, facts: CallFacts) -> bool | None:
+    """Tell whether all conditions of a grant hold; None where one is wary and what it asks about cannot be seen.
+
+    A grant that allows needs every member of a list to pass; one that refuses, asks, clears or narrows is met by any
+    one of them, and by a value that cannot be compared: neither a second recipient nor `"501"` for 501 slips through.
+    What cannot be seen was seen by the gate: it is held against nobody.
     """
     wary = grant.effect != "allow"
-    return all(holds(test, value_at(values, path), wary=wary) for path, test in grant.when.items())
+    unsure = False
+    for path, test in grant.when.items():
+        value = value_at(facts.values, path)
+        if path.partition(".")[0] in ONLY_THE_GATE or is_hidden(path, value, facts.cut):
+            unsure = wary
+        elif not holds(test, value, wary=wary):
+            return False
+    return None if unsure else True
+
+
+def time_facts(time_us: int) -> dict[str, Any]:
+    """Return the hour and the weekday of a time in microseconds since 1970, UTC.
+
+    >>> time_facts(0), time_facts(-1)
+    ({'hour': 0, 'weekday': 'thu'}, {'hour': 23, 'weekday': 'wed'})
+    """
+    moment = _EPOCH + timedelta(microseconds=time_us % _YEARS)
+    return {"hour": moment.hour, "weekday": _DAYS[moment.weekday()]}
 
 
 def value_at(values: dict[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, `MISSING`, or `UNSEEN`."""
+    """Return the value at a dotted path, or `MISSING`."""
     found: Any = values
     for part in path.split("."):
-        if found is UNSEEN:
-            return UNSEEN
         if not isinstance(found, dict) or part not in found:
             return MISSING
         found = found[part]
@@ -39,7 +68,7 @@ def value_at(values: dict[str, Any], path: str) -> Any:
 
 
 def holds(test: Test, value: Any, *, wary: bool) -> bool:
-    """Tell whether everything the test sets holds for the value, which may be `MISSING` or `UNSEEN`."""
+    """Tell whether everything the test sets holds for the value, which may be `MISSING`."""
     if value is MISSING:
         return test.exists is False
     if test.exists is False:
@@ -51,8 +80,6 @@ def holds(test: Test, value: Any, *, wary: bool) -> bool:
 
 
 def _member_holds(test: Test, value: Any, *, wary: bool) -> bool:
-    if value is UNSEEN or (isinstance(value, str) and REDACTED in value):
-        return not wary
     return (
         _equality_holds(test, value)
         and _number_holds(test, value, wary=wary)
@@ -107,19 +134,18 @@ def _text_holds(test: Test, value: Any, *, wary: bool) -> bool:
 
 def _place_holds(test: Test, value: Any, *, wary: bool) -> bool:
     if test.domain is not None or test.not_domain is not None:
-        host = named_host(value) if isinstance(value, str) else ""
-        if not host and not wary:
+        host = host_of(value) if isinstance(value, str) else None
+        if host is None:
+            return wary and _path_holds(test, value, wary=wary)
+        if test.domain is not None and not host_fits(test.domain, host):
             return False
-        if host and test.domain is not None and not glob_any(test.domain, host):
+        if test.not_domain is not None and host_fits(test.not_domain, host):
             return False
-        if host and test.not_domain is not None and glob_any(test.not_domain, host):
-            return False
-    return test.within is None or _within(test.within, value, wary=wary)
+    return _path_holds(test, value, wary=wary)
 
 
-def _within(folders: tuple[str, ...], value: Any, *, wary: bool) -> bool:
-    if not isinstance(value, str):
-        return wary
-    known: list[Folder] = [folder for path in folders if (folder := resolved(path)) is not None]
-    said = {is_within(value, folder) for folder in known}
-    return True in said or (wary and None in said)
+def _path_holds(test: Test, value: Any, *, wary: bool) -> bool:
+    if test.within is None:
+        return True
+    path = resolved(value) if isinstance(value, str) else None
+    return wary if path is None else any(lies_within(path, folder) for folder in test.within)

@@ -1,12 +1,17 @@
 """What every worker knows, whichever partition it judges: policies, rules, stopped runs, who is alive."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from detectors.policy_view import PolicyView
 from schemas.policy import ANY_AGENT, AgentPolicy
 from schemas.receipt import Receipt
 from schemas.rules import RuleBook
+
+MOST_DELEGATORS: Final = 32
+"""As many as the SDK carries."""
 
 
 @dataclass(slots=True)
@@ -37,6 +42,11 @@ class Facts:
     def policy_of(self, agent_id: str) -> PolicyView:
         """Return the agent's policy, or the one for agents nobody registered."""
         return self.policies.get(agent_id, self.fallback)
+
+    def policies_of(self, agent_ids: Iterable[str]) -> tuple[PolicyView, ...]:
+        """Return the policies of those for whom an agent acts, each once; the names are the agent's own word."""
+        found = {id(view): view for view in map(self.policy_of, agent_ids)}
+        return tuple(itertools.islice(found.values(), MOST_DELEGATORS))
 
     def take_policy(self, policy: AgentPolicy) -> bool:
         """Put a newer policy in force; return whether it was newer."""

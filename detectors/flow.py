@@ -9,7 +9,6 @@ from detectors.words import digest64, host_of, words
 from schemas.step import TRUSTED_ORIGINS, Step
 
 KEPT_READINGS: Final = 8
-KEPT_LABELS: Final = 64
 MAX_WORDS: Final = 4096
 MAX_WORDS_PER_STEP: Final = 2048
 _FOREIGN: Final = frozenset({"web", "file", "agent", "memory"})
@@ -18,10 +17,6 @@ _FOREIGN: Final = frozenset({"web", "file", "agent", "memory"})
 def observe(seen: Seen, flow: FlowState) -> None:
     """Take note of what this step brings into its trace."""
     step = seen.step
-    if step.labels and (
-        step.kind in ("message", "memory_read") or (step.kind == "tool_result" and step.outcome != "denied")
-    ):
-        flow.labels.update(step.labels[: max(0, KEPT_LABELS - len(flow.labels))])
     if step.kind == "tool_result" and step.outcome != "denied":
         _observe_result(seen, flow)
     elif step.kind in ("message", "memory_read"):

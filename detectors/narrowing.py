@@ -1,66 +1,100 @@
-"""What grants that narrow make of a call's arguments: the same as the gate does, by another hand."""
+"""What the gate must have made of a call's arguments, where grants narrow them: worked out again, by another hand."""
 
 import copy
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from detectors.hidden import is_hidden
 from schemas.globs import glob_any
 from schemas.policy import Grant, Rewrite
 
-
-class CannotNarrow(Exception):
-    """An argument is not of a kind that can be rewritten so; `args[0]` says which."""
+_REMOVED: Final = object()
 
 
-def narrow(arguments: dict[str, Any], grants: Iterable[Grant]) -> dict[str, Any]:
-    """Return a copy of the arguments as the grants rewrite them. Raises `CannotNarrow`."""
-    made = copy.deepcopy(arguments)
+class Impossible(Exception):
+    """A rewriting does not apply to the value it meets; the gate refuses such a call."""
+
+
+def narrowed(arguments: dict[str, Any], grants: Iterable[Grant], cut: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+    """Return the arguments as the grants rewrite them, in order; and whether all that is rewritten could be seen.
+
+    Raises `Impossible`.
+    """
+    found = copy.deepcopy(arguments)
+    whole = True
     for grant in grants:
-        for path, how in grant.narrow.items():
-            *folders, last = path.split(".")[1:] or [""]
-            holder: Any = made
-            for name in folders:
-                holder = holder.get(name) if isinstance(holder, dict) else None
-            if isinstance(holder, dict) and last in holder:
-                _rewrite(holder, last, how if isinstance(how, Rewrite) else _meant(how), path)
-    return made
+        for path, rewrite in grant.narrow.items():
+            try:
+                whole &= _rewrite(found, path, rewrite, cut)
+            except Impossible as error:
+                raise Impossible(f"grant {grant.id} cannot narrow {path}: {error}") from None
+    return found, whole
 
 
-def _meant(how: bool | float | str) -> Rewrite:
-    if isinstance(how, bool | str):
-        return Rewrite(set=how)
-    return Rewrite(at_most=how)
+def _rewrite(arguments: dict[str, Any], path: str, rewrite: Any, cut: tuple[str, ...]) -> bool:
+    root, *way = path.split(".")
+    if root != "arguments" or not way:
+        raise Impossible("it is no path below arguments")
+    holder: Any = arguments
+    for name in way[:-1]:
+        holder = holder.get(name) if isinstance(holder, dict) else None
+    last = way[-1]
+    value = holder.get(last, _REMOVED) if isinstance(holder, dict) else _REMOVED
+    if is_hidden(path, value, cut):
+        return False
+    if value is not _REMOVED:
+        _put(holder, last, _changed(value, rewrite))
+    return True
 
 
-def _rewrite(holder: dict[str, Any], name: str, how: Rewrite, path: str) -> None:
-    value = holder[name]
-    if how.remove:
-        del holder[name]
-    elif how.set is not None:
-        holder[name] = how.set
-    elif how.keep is not None:
-        _keep(holder, name, how.keep)
-    elif how.shorten is not None:
-        if not isinstance(value, str | list):
-            raise CannotNarrow(f"{path} is neither a text nor a list, and cannot be shortened")
-        holder[name] = value[: how.shorten]
-    else:
-        holder[name] = _capped(value, how.at_most, path)
-
-
-def _keep(holder: dict[str, Any], name: str, globs: tuple[str, ...]) -> None:
-    value = holder[name]
-    if isinstance(value, list):
-        holder[name] = [text for text in value if isinstance(text, str) and glob_any(globs, text)]
-    elif not isinstance(value, str) or not glob_any(globs, value):
+def _put(holder: dict[str, Any], name: str, value: Any) -> None:
+    holder[name] = value
+    if value is _REMOVED:
         del holder[name]
 
 
-def _capped(value: Any, most: float | None, path: str) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or (isinstance(value, float) and not math.isfinite(value)):
-        raise CannotNarrow(f"{path} is no number, and cannot be capped")
-    if most is None or value <= most:
+def _changed(value: Any, rewrite: Any) -> Any:
+    if isinstance(rewrite, Rewrite):
+        return _by_rule(value, rewrite)
+    return rewrite if isinstance(rewrite, bool | str) else _capped(value, rewrite)
+
+
+def _by_rule(value: Any, rewrite: Rewrite) -> Any:
+    said = [name for name in ("at_most", "set", "keep", "shorten") if getattr(rewrite, name) is not None]
+    said += ["remove"] if rewrite.remove else []
+    match said:
+        case ["at_most"]:
+            return _capped(value, rewrite.at_most or 0)
+        case ["set"]:
+            return rewrite.set
+        case ["remove"]:
+            return _REMOVED
+        case ["keep"]:
+            return _kept(value, rewrite.keep or ())
+        case ["shorten"]:
+            return _shortened(value, rewrite.shorten or 0)
+    raise Impossible("it says nothing that this gate can do")
+
+
+def _capped(value: Any, most: float) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Impossible("only a number can be capped")
+    if value <= most:
         return value
-    return int(most) if float(most).is_integer() else most
+    return float(most) if isinstance(value, float) else math.floor(most)
+
+
+def _kept(value: Any, patterns: tuple[str, ...]) -> Any:
+    match value:
+        case list():
+            return [member for member in value if isinstance(member, str) and glob_any(patterns, member)]
+        case str():
+            return value if glob_any(patterns, value) else _REMOVED
+    raise Impossible("only texts can be chosen from")
+
+
+def _shortened(value: Any, most: int) -> Any:
+    if isinstance(value, str | list):
+        return value[:most]
+    raise Impossible("only a text or a list can be shortened")

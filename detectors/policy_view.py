@@ -4,24 +4,36 @@
 gate asked at all, and asked the same policy.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from detectors.conditions import REDACTED, UNSEEN, conditions_hold
-from detectors.narrowing import CannotNarrow, narrow
+from detectors.conditions import CallFacts, conditions_hold, holds, time_facts, value_at
+from detectors.hidden import cut_paths
+from detectors.narrowing import Impossible, narrowed
 from detectors.traits import traits_of
 from schemas.globs import glob_any
+from schemas.ids import canonical
 from schemas.policy import AgentPolicy, Effect, Grant, Trait
 from schemas.step import Step
 
+__all__ = [
+    "MOST_NAMES",
+    "STRICTNESS",
+    "Answer",
+    "CallFacts",
+    "PolicyView",
+    "called_by",
+    "facts_of",
+    "holds",
+    "value_at",
+]
+
 STRICTNESS: Final[tuple[Effect, ...]] = ("allow", "narrow", "clear", "ask", "deny")
-HOUR_US: Final = 3_600_000_000
-WEEKDAYS: Final = ("thu", "fri", "sat", "sun", "mon", "tue", "wed")
-"""The first day of 1970 was a Thursday."""
 MOST_NAMES: Final = 4096
 """Names come from the agent: no more of them are remembered."""
+_STRICT: Final = {effect: rank for rank, effect in enumerate(STRICTNESS)}
+_REWRITING: Final = frozenset({"narrow", "clear"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,17 @@ class Answer:
     rule: str
     reason: str
     arguments: dict[str, Any] | None = None
-    """What the tool should have got, where the policy narrows the call; None where nothing changes or nobody can tell."""
+    """What the tool is to get; None where nothing is rewritten."""
+    unsure: bool = False
+    """Something that the gate knew and no step tells could have had arguments rewritten in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What one layer says of one name: the grants whose globs fit, in order; and what holds where none of them does."""
+
+    grants: tuple[Grant, ...]
+    otherwise: Answer | None
 
 
 @dataclass(slots=True)
@@ -44,6 +66,7 @@ class PolicyView:
     _traits: dict[str, frozenset[Trait]] = field(default_factory=dict)
     _settled: dict[tuple[str, str], Answer | None] = field(default_factory=dict)
     """(kind, name) → the answer; None where it depends on the call."""
+    _abouts: dict[tuple[str, str], tuple[_About, ...]] = field(default_factory=dict)
 
     def traits(self, tool: str) -> frozenset[Trait]:
         """Return the traits of a tool under this policy."""
@@ -58,87 +81,141 @@ class PolicyView:
         """Tell whether results of this tool count as trusted content."""
         return glob_any(self.policy.trusted_tools, tool)
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is a policy at all, and not only the watching of an agent that none names."""
+        return bool(self.policy.layers) or self.policy.mode != "observe"
+
     def judge(
         self,
         step: Step,
-        reads: Sequence[str] = (),
-        labels: Sequence[str] = (),
-        judged_us: int | None = None,
+        reads: tuple[str, ...] = (),
         delegators: "Sequence[PolicyView]" = (),
+        time_us: int | None = None,
+        *,
+        as_run: bool = False,
     ) -> Answer:
-        """Return what the grants say of a `tool_call`, `model_call` or `handoff`.
+        """Return what the grants say of a `tool_call`, `model_call` or `handoff`, as the agent asked for it.
 
-        `reads`, `labels`: what the trace has read. `judged_us`: when the step was taken, as far as it is believed.
-        `delegators`: the policies of the agents it was taken for; each must let it through too.
+        `reads`: what the trace has read. `delegators`: the policies of those for whom the agent acts, all of which must
+        let the call through. `time_us`: when the step was made, as it is judged. `as_run`: judge the arguments that the
+        tool got instead.
         """
         called = called_by(step)
-        if not delegators:
-            if called not in self._settled:
-                if len(self._settled) >= MOST_NAMES:
-                    self._settled.clear()
-                alone = CallFacts(*called, {})
-                self._settled[called] = None if self._depends(*called) else self._judge(alone)[0]
-            settled = self._settled[called]
-            if settled is not None:
-                return settled
-        facts = facts_of(step, reads, labels, step.time_us if judged_us is None else judged_us)
-        return self._narrowed(facts, (self, *delegators), hidden=_hides(step))
-
-    def _narrowed(self, facts: "CallFacts", views: "Sequence[PolicyView]", *, hidden: bool) -> Answer:
-        """Judge, and where grants narrow the call, judge what comes out again."""
-        answer, narrowing = _strictest(views, facts)
-        if not narrowing or answer.effect in ("ask", "deny"):
-            return answer
-        if hidden:
-            return answer if answer.effect == "clear" else _said_by(narrowing[0])
-        try:
-            return _after_narrowing(views, facts, answer, narrowing)
-        except CannotNarrow as problem:
-            return Answer("deny", narrowing[0].id, "grant", str(problem))
+        if called not in self._settled:
+            if len(self._settled) >= MOST_NAMES:
+                self._settled.clear()
+            self._settled[called] = None if self._depends(*called) else _opinion((self,), CallFacts(*called, {}))
+        settled = None if delegators else self._settled[called]
+        if settled is not None:
+            return settled
+        chain = (self, *(view for view in delegators if view.says_something))
+        return _judged(chain, facts_of(step, reads, time_us, as_run=as_run))
 
     def _depends(self, kind: str, name: str) -> bool:
-        """Tell whether a grant about this name sets conditions, or rewrites arguments."""
-        grants = (
-            grant for layer in self.policy.layers for grant in layer.grants if grant.when or grant.effect == "narrow"
+        """Tell whether a grant about this name sets conditions, or narrows."""
+        return any(grant.when or grant.effect == "narrow" for about in self.about(kind, name) for grant in about.grants)
+
+    def about(self, kind: str, name: str) -> tuple[_About, ...]:
+        """Return what each layer with an opinion on this kind of call says of a name."""
+        found = self._abouts.get((kind, name))
+        if found is None:
+            if len(self._abouts) >= MOST_NAMES:
+                self._abouts.clear()
+            found = self._abouts[kind, name] = tuple(self._layers_about(kind, name))
+        return found
+
+    def _layers_about(self, kind: str, name: str) -> Iterator[_About]:
+        for layer in self.policy.layers:
+            grants = [grant for grant in layer.grants if getattr(grant, kind)]
+            if grants:
+                opens = any(grant.effect != "deny" for grant in grants)
+                refusal = Answer("deny", "", "no_grant", f"no grant of layer {layer.name} allows {name!r}")
+                fitting = tuple(grant for grant in grants if glob_any(getattr(grant, kind), name))
+                yield _About(fitting, refusal if opens else None)
+
+
+def _judged(chain: tuple[PolicyView, ...], facts: CallFacts) -> Answer:
+    """Judge, and where the answer rewrites arguments, judge what comes out."""
+    first = _opinion(chain, facts)
+    if first.effect not in _REWRITING:
+        return first
+    try:
+        changed, sure = _rewritten(chain, facts)
+        if changed is None:
+            kept = replace(first, effect="allow") if first.effect == "narrow" else first
+            return replace(kept, unsure=kept.unsure or not sure)
+        second = _opinion(chain, changed)
+        again = _rewritten(chain, changed)[0] if second.effect in _REWRITING else None
+    except Impossible as error:
+        return Answer("deny", first.grant, "narrow", str(error))
+    unsure = not sure or first.unsure or second.unsure
+    if again is not None and not unsure:
+        return Answer(
+            "deny", first.grant, "narrow", "what the grants make of the arguments they would change once more"
         )
-        return any(glob_any(getattr(grant, kind), name) for grant in grants)
-
-    def _judge(self, facts: "CallFacts") -> tuple[Answer, list[Grant]]:
-        """Return what this policy says, and the grants of it that narrow the call."""
-        narrowing: list[Grant] = []
-        answers = [
-            answer
-            for layer in self.policy.layers
-            if (answer := _judge_layer(layer.grants, layer.name, facts, narrowing)) is not None
-        ]
-        if not answers:
-            return _no_opinion(facts.kind), narrowing
-        return max(answers, key=lambda answer: STRICTNESS.index(answer.effect)), narrowing
+    decides = first if unsure else max(first, second, key=lambda answer: _STRICT[answer.effect])
+    return (
+        replace(decides, arguments=changed.values["arguments"], unsure=unsure)
+        if decides.effect in _REWRITING
+        else decides
+    )
 
 
-def _strictest(views: Sequence[PolicyView], facts: "CallFacts") -> tuple[Answer, list[Grant]]:
-    """Return the strictest answer of the agent's policy and of those it acts for."""
-    best, narrowing = views[0]._judge(facts)  # noqa: SLF001 - of its own kind
-    for view in views[1:]:
-        answer, more = view._judge(facts)  # noqa: SLF001 - of its own kind
-        narrowing += more
-        if STRICTNESS.index(answer.effect) > STRICTNESS.index(best.effect):
-            for_whom = f"as the policy of {view.policy.agent_id} says, for whom this is: {answer.reason}"
-            best = replace(answer, reason=for_whom)
-    return best, narrowing
+def _rewritten(chain: tuple[PolicyView, ...], facts: CallFacts) -> tuple[CallFacts | None, bool]:
+    """Return the facts with rewritten arguments, None where nothing changes; and whether all of it could be seen."""
+    narrowing = [
+        (grant, conditions_hold(grant, facts))
+        for view in chain
+        for about in view.about(facts.kind, facts.name)
+        for grant in about.grants
+        if grant.effect == "narrow"
+    ]
+    grants = [grant for grant, fits in narrowing if fits]
+    if grants and facts.kind != "tools":
+        raise Impossible(f"grant {grants[0].id} narrows, and only calls of tools can be narrowed")
+    given = facts.values.get("arguments") or {}
+    arguments, whole = narrowed(given, grants, facts.cut)
+    sure = whole and all(fits is not None for _, fits in narrowing)
+    if canonical(arguments) == canonical(given):
+        return None, sure
+    return replace(facts, values={**facts.values, "arguments": arguments}), sure
 
 
-def _after_narrowing(views: Sequence[PolicyView], facts: "CallFacts", answer: Answer, narrowing: list[Grant]) -> Answer:
-    first, before = _said_by(narrowing[0]), facts.values["arguments"]
-    after = narrow(before, narrowing)
-    if after == before:
-        return answer if answer.effect == "clear" else replace(first, effect="allow")
-    again, more = _strictest(views, CallFacts(facts.kind, facts.name, {**facts.values, "arguments": after}))
-    if narrow(after, more) != after:
-        return Answer("deny", first.grant, "grant", "narrowing the call does not come to an end")
-    if again.effect in ("ask", "deny"):
-        return again
-    return replace(again if again.effect == "clear" else first, arguments=after)
+def _opinion(chain: tuple[PolicyView, ...], facts: CallFacts) -> Answer:
+    """Return the strictest answer of a policy and of those of its delegators, as the arguments stand."""
+    found: Answer | None = None
+    for view in chain:
+        answers = [said for about in view.about(facts.kind, facts.name) if (said := _said(about, facts)) is not None]
+        answer = max(answers, key=lambda said: _STRICT[said.effect], default=None) or _no_opinion(facts.kind)
+        if found is None:
+            found = answer
+        elif _STRICT[answer.effect] > _STRICT[found.effect]:
+            whose = f"by the policy of {view.policy.agent_id}, for whom it acts: "
+            found = replace(answer, reason=whose + answer.reason)
+    return found or _no_opinion(facts.kind)
+
+
+def _said(about: _About, facts: CallFacts) -> Answer | None:
+    """Return a layer's answer. A grant that may have let the call through, as far as can be seen, is taken to have."""
+    fits = [(grant, conditions_hold(grant, facts)) for grant in about.grants]
+    strictest = max((grant for grant, fit in fits if fit), key=_strictness, default=None)
+    if strictest is not None:
+        return _answer(strictest)
+    perhaps = min((grant for grant, fit in fits if fit is None), key=_strictness, default=None)
+    if about.otherwise is None or perhaps is None or perhaps.effect == "deny":
+        return about.otherwise
+    if perhaps.effect == "narrow":
+        return replace(_answer(perhaps), effect="allow", unsure=True)
+    return replace(_answer(perhaps), unsure=True)
+
+
+def _strictness(grant: Grant) -> int:
+    return _STRICT[grant.effect]
+
+
+def _answer(grant: Grant) -> Answer:
+    return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
 
 
 def _no_opinion(kind: str) -> Answer:
@@ -148,52 +225,24 @@ def _no_opinion(kind: str) -> Answer:
     return Answer("allow", "", "unrestricted", f"no layer of the policy speaks of {kind}")
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
-    """What conditions may ask about."""
-
-    kind: str
-    """`tools`, `models` or `agents`: which of a grant's globs must fit."""
-    name: str
-    values: dict[str, Any]
-
-
-def facts_of(step: Step, reads: Sequence[str], labels: Sequence[str], judged_us: int) -> CallFacts:
-    """Collect what conditions may ask about a step: of a narrowed call, what was asked for."""
-    asked = step.asked if step.asked is not None else step.arguments
+def facts_of(step: Step, reads: tuple[str, ...], time_us: int | None = None, *, as_run: bool = False) -> CallFacts:
+    """Collect what conditions may ask about a step."""
+    asked = step.asked is not None and not as_run
     values = {
-        "arguments": _with_unseen(asked or {}, step),
+        "arguments": (step.asked if asked else step.arguments) or {},
         "agent": step.agent_id,
-        "version": step.version,
-        "environment": step.environment,
         "principal": step.principal,
+        "version": step.version,
         "workflow": step.workflow,
         "delegator": list(step.delegation),
         "tool": step.tool if step.kind == "tool_call" else "",
-        "model": step.model,
-        "to_agent": step.to_agent,
+        "model": step.model if step.kind == "model_call" else "",
+        "to_agent": step.to_agent if step.kind == "handoff" else "",
+        "environment": step.environment,
         "reads": list(reads),
-        "labels": list(labels),
-        "time": {"hour": judged_us // HOUR_US % 24, "weekday": WEEKDAYS[judged_us // (24 * HOUR_US) % 7]},
-        "spent": UNSEEN,
-        "amounts": UNSEEN,
+        "time": time_facts(step.time_us if time_us is None else time_us),
     }
-    return CallFacts(*called_by(step), values)
-
-
-def _with_unseen(arguments: dict[str, Any], step: Step) -> Any:
-    """Return the arguments with `UNSEEN` in the place of what was cut: of one that was cut in part, the whole."""
-    roots = {path.removeprefix("asked.").removeprefix("arguments.") for path in step.cut or ()}
-    names = {root.partition(".")[0].partition("[")[0] for root in roots}
-    if "arguments" in names or "asked" in names:
-        return UNSEEN
-    return {name: UNSEEN if name in names else value for name, value in arguments.items()} if names else arguments
-
-
-def _hides(step: Step) -> bool:
-    """Tell whether some of the arguments are not there to be seen."""
-    given = (step.arguments, step.asked)
-    return bool(step.cut) or any(REDACTED in json.dumps(each, ensure_ascii=False) for each in given if each)
+    return CallFacts(*called_by(step), values, cut_paths(step))
 
 
 def called_by(step: Step) -> tuple[str, str]:
@@ -201,26 +250,3 @@ def called_by(step: Step) -> tuple[str, str]:
     if step.kind == "model_call":
         return "models", step.model
     return ("agents", step.to_agent) if step.kind == "handoff" else ("tools", step.tool)
-
-
-def _judge_layer(grants: tuple[Grant, ...], layer: str, facts: CallFacts, narrowing: list[Grant]) -> Answer | None:
-    """Return the layer's answer; None where it has no opinion on this kind of call."""
-    about = [grant for grant in grants if getattr(grant, facts.kind)]
-    if not about:
-        return None
-    found = [grant for grant in about if grant_fits(grant, facts)]
-    narrowing += [grant for grant in found if grant.effect == "narrow"]
-    if not found:
-        if all(grant.effect == "deny" for grant in about):
-            return None
-        return Answer("deny", "", "no_grant", f"no grant of layer {layer} allows {facts.name!r}")
-    return _said_by(max(found, key=lambda grant: STRICTNESS.index(grant.effect)))
-
-
-def _said_by(grant: Grant) -> Answer:
-    return Answer(grant.effect, grant.id, "grant", grant.reason or f"grant {grant.id} says {grant.effect}")
-
-
-def grant_fits(grant: Grant, facts: CallFacts) -> bool:
-    """Tell whether the grant is about this call and all its conditions hold."""
-    return glob_any(getattr(grant, facts.kind), facts.name) and conditions_hold(grant, facts.values)

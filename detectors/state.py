@@ -30,8 +30,6 @@ class FlowState(msgspec.Struct, omit_defaults=True):
     sensitive: list[Reading] = []
     trusted_words: set[int] = set()
     untrusted_words: set[int] = set()
-    labels: set[str] = set()
-    """Of what was read, as the agent says."""
 
 
 class SequenceState(msgspec.Struct, omit_defaults=True):

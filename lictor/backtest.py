@@ -98,7 +98,8 @@ class Backtest:
 
     def _judge_step(self, step: Step, index: int, result: Result) -> None:
         policy = self.facts.policy_of(step.agent_id)
-        step = gated(step, policy, reads_so_far(self.memory.get(message_key(step))))
+        reads = reads_so_far(self.memory.get(message_key(step)))
+        step = gated(step, policy, reads, self.facts.policies_of(step.delegation))
         if step.gate is not None and step.gate.verdict in ("deny", "ask", "narrow"):
             result.gated.append(index)
         self.offset += 1

@@ -129,6 +129,9 @@ def _memory() -> Entry:
 
 def _running(settings: Settings) -> Entry:
     found = settings.running()
+    if not found and (settings.home / "run.json").exists():
+        what = f"{settings.home / 'run.json'} is of a Lictor that was killed, or damaged: it is not used"
+        return Entry("lictor up", "warning", what, "`lictor up` writes it anew")
     if not found:
         return Entry("lictor up", "ok", "not running in this data folder")
     return Entry(

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 
+from detectors.base import shown
 from detectors.facts import Facts
 from detectors.policy_view import PolicyView
 from lictor import topic_io
@@ -20,18 +21,21 @@ from lictor.policy_file import Policies
 from lictor.publish import publish_more
 from lictor.sessions import Session, at_time, read_sessions, recorded_policy
 from lictor.settings import Settings
-from schemas.errors import BadRecord, LictorError
+from schemas.errors import BadInput, BadRecord, LictorError
 from schemas.liveness import Liveness
 from schemas.policy import AgentPolicy
 from schemas.seal import MARK, TYPE, mark
 from schemas.step import DeclaredTool, Step, encode_step, message_key
 from streams.records import Output
+from streams.topics import MAX_RECORD_BYTES
 
 BATCH: Final = 1000
 OLDEST_US: Final = 1800 * 1_000_000
 """A longer session is squeezed into the last half hour: its clock is not what is judged."""
 SETTLE_TIMEOUT_S: Final = 300.0
 IN_FORCE_TIMEOUT_S: Final = 30.0
+MAX_PUBLISHED_BYTES: Final = MAX_RECORD_BYTES - (64 << 10)
+"""Of a step as it was recorded: its key, its headers and what the gate says are added."""
 
 
 @dataclass(slots=True)
@@ -115,7 +119,7 @@ class Ingest:
 
     async def _publish_policies(self, path: Path) -> None:
         """Put the recorded agents' policies in force, and wait until every `detect` says that they are."""
-        agents = {session.agent_id for session in read_sessions(path)}
+        agents = {must_fit(session, path).agent_id for session in read_sessions(path)}
         policies = [self._policy(agent_id) for agent_id in sorted(agents)]
         for policy in policies:
             self.facts.policies[policy.agent_id] = PolicyView(policy)
@@ -136,7 +140,7 @@ class Ingest:
         return [self._output(at_time(step, max(earliest, step.time_us + shift))) for step in session.steps]
 
     def _output(self, step: Step) -> Output:
-        step = gated(step, self.facts.policies[step.agent_id])
+        step = gated(step, self.facts.policies[step.agent_id], delegators=self.facts.policies_of(step.delegation))
         topic, key, value = self.settings.topics.steps.name, message_key(step), encode_step(step)
         agent_key = self._agent_keys.get(step.agent_id)
         if agent_key is None:
@@ -162,7 +166,7 @@ class Ingest:
             }
             done.archived = sum(archived for _, archived, _ in done.per_partition.values())
             done.dead_lettered = sum(dead for _, _, dead in done.per_partition.values())
-            if settled and done.complete() and await asyncio.to_thread(self._all_archived, history):
+            if settled and done.complete():
                 return
             if time.monotonic() > ends:
                 raise LictorError(
@@ -171,15 +175,6 @@ class Ingest:
                 )
             await asyncio.sleep(0.2)
 
-    def _all_archived(self, history: History) -> bool:
-        topics = self.settings.topics
-        watched = (topics.findings, topics.decisions, topics.incidents, topics.commands)
-        offsets = asyncio.run(topic_io.end_offsets(self.settings.kafka, watched, self.settings.kafka_client))
-        wanted = {
-            topic.name: sum(end for place, end in offsets.items() if place.topic == topic.name) for topic in watched
-        }
-        return history.archived(watched) == wanted
-
     def _count_findings(self, history: History, done: Ingested) -> None:
         for table, name, counts in (("findings", "rule_id", done.findings), ("decisions", "action", done.decisions)):
             id_column = "finding_id" if table == "findings" else "decision_id"
@@ -187,6 +182,19 @@ class Ingest:
             for rule, run_id, count in history.rows(sql)[1]:
                 if run_id in self.labels:
                     counts[str(rule), self.labels[run_id]] += int(count)
+
+
+def must_fit(session: Session, path: Path) -> Session:
+    """Return the session if Kafka takes each of its steps. Raises `BadInput`: before anything is published."""
+    for step, index in zip(session.steps, session.indexes, strict=True):
+        size = len(encode_step(step))
+        if size > MAX_PUBLISHED_BYTES:
+            raise BadInput(
+                f"step {index} of session {shown(session.session_id, 100)} takes {size} bytes, and Kafka takes "
+                f"{MAX_PUBLISHED_BYTES} at most; leave it out, or cut its arguments",
+                where=str(path),
+            )
+    return session
 
 
 def history_counts(
@@ -221,9 +229,17 @@ _ARCHIVED: Final = """
 
 
 async def settled_streams(settings: Settings) -> bool:
-    """Tell whether `detect` and `respond` have committed everything that is on their topics."""
+    """Tell whether everything that is on its topics is behind each stream: judged, and what came of it in the history.
+
+    Asked in the order in which one leads to the next, and of commits alone: records that cannot be kept, which anybody
+    can write, are behind the archive as well as those that can.
+    """
     topics = settings.topics
-    inputs = {"detect": [topics.steps], "respond": [topics.findings, topics.receipts, topics.verdicts]}
+    inputs = {
+        "detect": [topics.steps],
+        "respond": [topics.findings, topics.receipts, topics.verdicts],
+        "archive": [topics.findings, topics.decisions, topics.incidents, topics.commands],
+    }
     for stream, watched in inputs.items():
         ends = await topic_io.end_offsets(settings.kafka, watched, settings.kafka_client)
         committed = await topic_io.committed(settings.kafka, f"{settings.namespace}.{stream}", settings.kafka_client)

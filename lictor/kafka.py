@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,26 +15,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from lictor.processes import die_with_parent
-from schemas.errors import BadInput, InUse, KafkaUnavailable
+from lictor.folders import lock_folder, make_folder
+from lictor.logs import Log, told
+from lictor.ports import free_port, is_free
+from lictor.processes import die_with_parent, is_alive
+from schemas.errors import KafkaUnavailable
 
 KAFKA_VERSION: Final = "4.4.0"
 ENDPOINT: Final = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 15.0
 _JVM: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m", "--enable-native-access=ALL-UNNAMED")
+_CLEAN: Final = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+_FRESH: Final = re.compile(r"kafka-[0-9a-f]{16}\.(\d{1,9})\.\d+(?:\..*)?")
 _CLUSTER_ID: Final = "TGljdG9yRW1iZWRkZWQwMA"
 
 
 @dataclass(slots=True)
 class EmbeddedKafka:
-    """One broker in KRaft mode on loopback, its data in `folder`. `start` returns once it answers."""
+    """One broker in KRaft mode on loopback, its data in `folder`. `start` returns once it answers.
+
+    `wanted` is the port to take if it is free; `wait_s`, how long the broker of an earlier start may take to end.
+    """
 
     folder: Path
     port: int = 0
+    wanted: int = 0
+    wait_s: float = 0.0
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _lock: IO[bytes] | None = field(default=None, init=False)
     _aot: "AotCache | None" = field(default=None, init=False)
+    log: Log = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = Log(self.folder / "broker.log")
 
     @property
     def bootstrap(self) -> str:
@@ -42,20 +57,24 @@ class EmbeddedKafka:
 
     def start(self) -> None:
         """Start the broker. Raises `InUse` if another process owns the folder, `KafkaUnavailable` if it won't start."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = lock_folder(self.folder)
-        self.port = self.port or free_port()
+        make_folder(self.folder)
+        self._lock = lock_folder(self.folder, wait_s=self.wait_s)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        if not self.port:
+            self.port = self.wanted if self.wanted and is_free(self.wanted) else free_port()
         classpath = resolve_jars()
         conf = self.folder / "server.properties"
         conf.write_text(_properties(self.folder / "log", self.port, free_port()), encoding="utf-8")
         if not (self.folder / "log" / "meta.properties").exists():
             self._format(classpath, conf)
         self.process = self._spawn(classpath, conf)
-        try:
-            self._wait_ready()
-        except BaseException:
-            self.stop()
-            raise
+        self._wait_ready()
 
     def _format(self, classpath: str, conf: Path) -> None:
         command = [
@@ -67,21 +86,25 @@ class EmbeddedKafka:
             "-c",
             str(conf),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own argv
-        if done.returncode:
-            raise KafkaUnavailable(
-                f"cannot format the data folder: {done.stderr.strip()[-400:]}", where=str(self.folder)
-            )
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=READY_TIMEOUT_S)  # noqa: S603 - our own argv
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            (self.folder / "log" / "meta.properties").unlink(
+                missing_ok=True
+            )  # a half-made folder must not pass for a whole one
+            said = error.stderr.decode("utf-8", "replace") if isinstance(error.stderr, bytes) else error.stderr or ""
+            raise KafkaUnavailable(f"cannot format the data folder: {told(said)}", where=str(self.folder)) from None
 
     def _spawn(self, classpath: str, conf: Path) -> subprocess.Popen[bytes]:
         self._aot = AotCache(classpath)
-        with (self.folder / "broker.log").open("ab") as log:
+        with self.log.open() as log:
             return subprocess.Popen(  # noqa: S603 - our own argv
                 [*_java(classpath, self.folder), *self._aot.options(), "kafka.Kafka", str(conf)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=(self._lock.fileno(),) if self._lock else (),  # who comes next waits until it has ended
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - only prctl, before any thread of ours runs there
             )
 
@@ -95,10 +118,8 @@ class EmbeddedKafka:
             time.sleep(0.02)
 
     def last_words(self) -> str:
-        """Return the end of the broker's log."""
-        with contextlib.suppress(OSError):
-            return (self.folder / "broker.log").read_text(encoding="utf-8", errors="replace")[-600:].strip()
-        return ""
+        """Return in one line what the broker last said went wrong."""
+        return self.log.last_words()
 
     def stop(self) -> None:
         """Stop the broker, kindly first, and give the folder back."""
@@ -110,9 +131,9 @@ class EmbeddedKafka:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-            self.process = None
             if self._aot is not None:
-                self._aot.keep()
+                self._aot.keep(self.process.returncode)
+            self.process = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -128,36 +149,12 @@ class EmbeddedKafka:
             self._lock = None
 
 
-def lock_folder(folder: Path) -> IO[bytes]:
-    """Take a folder for this process. Raises `InUse`. The lock goes when the file is closed or the process dies."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("ab")
-    except OSError as error:
-        raise BadInput(f"cannot use the data folder: {error.strerror}; set LICTOR_HOME", where=str(folder)) from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise InUse(
-            "another Lictor uses this data folder; stop it or set LICTOR_HOME to another", where=str(folder)
-        ) from None
-    return file
-
-
-def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def resolve_jars() -> str:
     """Return the class path of Kafka's jars, downloaded once and then cached. Raises `KafkaUnavailable`."""
     marker = cache_folder() / f"kafka-{KAFKA_VERSION}.classpath"
     if (known := _cached_classpath(marker)) is not None:
         return known
-    marker.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(marker.parent, "move it away, or set XDG_CACHE_HOME to another folder")
     with _one_at_a_time(marker):
         if (known := _cached_classpath(marker)) is not None:
             return known
@@ -214,16 +211,31 @@ class AotCache:
         name = hashlib.blake2b(f"{classpath}{java()}{' '.join(_JVM)}".encode(), digest_size=8).hexdigest()
         self.path = cache_folder() / f"kafka-{name}.aot"
         self.fresh = self.path.with_suffix(f".{os.getpid()}.{time.monotonic_ns()}")
+        _drop_leftovers(self.path.parent)
 
     def options(self) -> list[str]:
         """Return the JVM's options: use the cache if there is one, else make it."""
         quiet = "-Xlog:aot*=off,cds*=off"
         return [f"-XX:AOTCache={self.path}" if self.path.exists() else f"-XX:AOTCacheOutput={self.fresh}", quiet]
 
-    def keep(self) -> None:
-        """Put a cache that was just made where the next start finds it, in one move."""
-        if self.fresh.exists():
+    def keep(self, status: int) -> None:
+        """Put a cache that was just made where the next start finds it, in one move; a half-made one goes away.
+
+        `status` is how the JVM ended: it makes the cache at its very end, so only one that ended by itself made a whole.
+        """
+        if status in _CLEAN and self.fresh.exists():
             self.fresh.replace(self.path)
+        for half in self.path.parent.glob(f"{self.fresh.name}*"):
+            half.unlink(missing_ok=True)
+
+
+def _drop_leftovers(folder: Path) -> None:
+    """Remove caches whose makers died before they were whole."""
+    for path in folder.glob("kafka-*"):
+        found = _FRESH.fullmatch(path.name)
+        if found and not is_alive(int(found[1])):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _answers(port: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lictor.folders import make_folder
 from schemas import ids
 from schemas.errors import BadRecord, KeysMissing
 from schemas.keys import KEY_LIST, Key, KeyList, Role
@@ -37,8 +38,7 @@ class Keys:
         """Make root, role, operator and master keys and the first key list. Raises `KeysMissing` if some are there."""
         if self.exists_partly():
             raise KeysMissing("keys exist already; move the folder away to make new ones", where=str(self.folder))
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder.chmod(0o700)
+        make_folder(self.folder, "move it away, or set LICTOR_KEYS").chmod(0o700)
         root = Ed25519PrivateKey.generate()
         self._write("master.key", os.urandom(32).hex())
         entries = [self._new_key(f"{role}.key", role, name=role) for role in ROLES]
@@ -120,17 +120,19 @@ class Keys:
 
     def _write(self, name: str, text: str, *, mode: int = 0o600, replace: bool = False) -> None:
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent, "move it away, or set LICTOR_KEYS")
         target = path.with_suffix(".new") if replace else path
-        target.unlink(missing_ok=True) if replace else None
         try:
+            target.unlink(missing_ok=True) if replace else None
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+            if replace:
+                target.replace(path)
         except FileExistsError:
             raise KeysMissing(f"{name} exists already and is left as it is", where=str(self.folder)) from None
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        if replace:
-            target.replace(path)
+        except OSError as error:
+            raise KeysMissing(f"cannot write {name}: {error.strerror}", where=str(self.folder)) from None
 
     def _read(self, name: str) -> str:
         try:

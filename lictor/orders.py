@@ -32,6 +32,8 @@ async def give(
     reason: str,
     person: str,
     wait_s: float,
+    *,
+    force: bool = False,
 ) -> list[dict[str, Any]]:
     """Publish a command for each run and, beside it, the word to `respond`; return what the layers answered.
 
@@ -41,7 +43,7 @@ async def give(
     told: dict[str, dict[str, Any]] = {}
     outputs = []
     for run_id in runs:
-        command = _command(action, agent_id, run_id, reason, person)
+        command = _command(action, agent_id, run_id, reason, person, force=force)
         outputs.append(signed(topics.commands, agent_id, command, signer))
         outputs.append(signed(topics.verdicts, agent_id, _verdict(action, command, person, reason), signer))
         told[command.command_id] = {"run_id": run_id, "command_id": command.command_id, "receipts": [], "proof": ""}
@@ -141,10 +143,12 @@ async def _until(source: Any, wait_s: float) -> AsyncGenerator[Record, None]:
                 yield record
 
 
-def _command(action: CommandAction, agent_id: str, run_id: str, reason: str, person: str) -> Command:
+def _command(action: CommandAction, agent_id: str, run_id: str, reason: str, person: str, *, force: bool) -> Command:
     """Return a command of epoch 0: the epoch is `respond`'s; a person's command is told from its copies by its id."""
     now_us = int(time.time() * 1e6)
     arguments: dict[str, Any] = {"by": f"{getpass.getuser()}@{os.uname().nodename}"}
+    if force:
+        arguments["force"] = True
     return Command(
         command_id=ids.command_id(agent_id, run_id, 0, action, {**arguments, "at": now_us}),
         action=action,

@@ -3,17 +3,23 @@
 Left out are what only a running agent has: orders that stand against it, budgets already spent, a cold start.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import msgspec
 
 from lictor.policy_case import Case
+from lictor_agent import denials
 from lictor_agent.gate import Answer, Call, Compiled, verdict_in
 from lictor_agent.policy import Grant as AgentsGrant
 from lictor_agent.policy import Layer as AgentsLayer
 from lictor_agent.policy import read_policy
 from schemas.policy import AgentPolicy, Grant
+
+_WEEK: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MONDAY: Final = 4
+"""Days from the first of 1970 to a Monday."""
+_HOUR_US: Final = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,8 @@ class Said:
     grant: str
     rule: str
     reason: str
+    told: str = ""
+    """What the model is told, where the call is refused."""
 
 
 def compiled(policy: AgentPolicy) -> Compiled:
@@ -44,11 +52,15 @@ def with_grant(policy: Compiled, layer: str, grant_id: str, changed: Grant | Non
 def ask(policy: Compiled, case: Case) -> Said:
     """Return what the gate says to the call of a case."""
     kind, name = subject(case)
-    answer = policy.judge(Call(kind, name, _values(case)))
+    answer = policy.judge(Call(kind, name, _values(case), case.amounts))
     verdict = verdict_in(policy.policy.mode, answer)
     if kind == "tools" and verdict in ("allow", "narrow") and _waits(policy, name):
         return _said("hold", answer)
-    return _said(verdict, answer)
+    if verdict not in ("deny", "ask"):
+        return _said(verdict, answer)
+    instead = answer.instead or policy.instead(answer, kind, name)
+    told = denials.message(replace(answer, instead=instead), policy.policy.version, asks=verdict == "ask")
+    return replace(_said(verdict, answer), told=told)
 
 
 def subject(case: Case) -> tuple[str, str]:
@@ -86,7 +98,14 @@ def _values(case: Case) -> dict[str, Any]:
         "environment": case.environment,
         "reads": list(case.reads),
         "labels": list(case.labels),
-        "time": case.time.model_dump(exclude_none=True),
-        "spent": case.spent,
-        "amounts": case.amounts,
+        "time_us": _time_us(case),
+        "spent": dict(case.spent),
     }
+
+
+def _time_us(case: Case) -> int | None:
+    """Return a moment of the day and hour that a case names; of what it leaves out, the first. None where it names none."""
+    if case.time.hour is None and case.time.weekday is None:
+        return None
+    day = _MONDAY + (_WEEK.index(case.time.weekday) if case.time.weekday is not None else 0)
+    return (day * 24 + (case.time.hour or 0)) * _HOUR_US

@@ -5,8 +5,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
+from lictor.processes import is_alive
 from schemas.errors import BadSettings
 from streams.topics import DEFAULT_NAMESPACE, Topics
 
@@ -100,11 +101,23 @@ class Settings:
     def running(self) -> dict[str, Any]:
         """Return what a running `lictor up` of this data folder says of itself; empty if none runs."""
         try:
-            found: dict[str, Any] = json.loads((self.home / "run.json").read_text(encoding="utf-8"))
-            os.kill(int(found["pid"]), 0)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            found = json.loads((self.home / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return {}
-        return found
+        return found if _is_run_file(found) and is_alive(found["pid"]) else {}
+
+
+def _is_run_file(found: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether this is what `lictor up` writes of itself, as far as others rely on it."""
+    if not isinstance(found, dict):
+        return False
+    pid, places = found.get("pid"), [found.get("kafka"), found.get("sql")]
+    if type(pid) is not int or not 0 < pid < 1 << 31 or not all(isinstance(place, str) for place in places):
+        return False
+    try:
+        return all(not place or _addresses(place) for place in places) and bool(places[0])
+    except BadSettings:
+        return False
 
 
 def _addresses(text: str) -> str:

@@ -7,6 +7,7 @@ for what is answered. The process that serves this holds no key.
 import json
 import logging
 import re
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from schemas.errors import QueryRefused
+from lictor.ports import LOOPBACK
+from schemas.errors import BadSettings, QueryRefused
 from storage.guard import MAX_SQL, Guard
 
 log = logging.getLogger("lictor.sql")
 
-LOOPBACK: Final = "127.0.0.1"
 _MINE: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _REFUSED: Final = 497
 """ClickHouse's own code for "not enough privileges": clients know what to make of it."""
@@ -33,8 +34,13 @@ class SqlEndpoint:
     def __init__(self, folder: Path, port: int) -> None:
         self.guard = Guard(folder)
         handler = type("Handler", (_Handler,), {"guard": self.guard})
-        self.server = ThreadingHTTPServer((LOOPBACK, port), handler)
-        self.server.daemon_threads = True
+        try:
+            self.server = _Server((LOOPBACK, port), handler)
+        except OSError as error:
+            self.guard.close()
+            raise BadSettings(
+                f"the SQL endpoint cannot listen at {LOOPBACK}:{port}: {error.strerror}; set LICTOR_SQL_PORT to another port"
+            ) from None
         self.address = f"{LOOPBACK}:{self.server.server_address[1]}"
         self._thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
@@ -48,6 +54,17 @@ class SqlEndpoint:
         self.server.server_close()
         self._thread.join()
         self.guard.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Pass over clients that went away before their answer: that is theirs to do. All else goes to the log."""
+        del request, client_address
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            log.error("a request failed", exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):

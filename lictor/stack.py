@@ -18,19 +18,25 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from lictor.admin import ensure_topics
-from lictor.kafka import EmbeddedKafka, lock_folder
+from lictor.folders import lock_folder, make_folder
+from lictor.interrupts import undisturbed
+from lictor.kafka import EmbeddedKafka
 from lictor.keys import Keys
+from lictor.logs import Log
 from lictor.policy_file import Policies, load_policies
+from lictor.ports import Ports, is_free
 from lictor.processes import die_with_parent, name_of_signal
 from lictor.publish import publish_policies
 from lictor.settings import Settings
-from schemas.errors import LictorError
+from schemas.errors import BadInput, LictorError
 
 READY_S: Final = 60.0
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MOST_S: Final = 30.0
 HEALTHY_S: Final = 60.0
 STOP_S: Final = 10.0
+LEFT_S: Final = 30.0
+"""How long a start waits for the parts of a `lictor up` that was killed: they end by themselves."""
 
 Say = Callable[[str, str], None]
 """Told of each component and what became of it."""
@@ -42,6 +48,7 @@ class Component:
 
     name: str
     role: str
+    log: Log
     process: "subprocess.Popen[bytes] | None" = None
     ready: threading.Event = field(default_factory=threading.Event)
     said: dict[str, Any] = field(default_factory=dict)
@@ -73,10 +80,14 @@ class Stack:
             for i in range(settings.detect_workers)
         ]
         names += [("respond", "respond"), ("archive", "archive")]
-        self.components = [Component(name, role) for name, role in names if role in roles]
-        self.stopping = threading.Event()
-        self._lock: IO[bytes] | None = None
         self._log_folder = settings.home / "logs"
+        self.components = [
+            Component(name, role, Log(self._log_folder / f"{name}.log")) for name, role in names if role in roles
+        ]
+        self.stopping = threading.Event()
+        self.ports = Ports(settings.home / "ports.json")
+        self._told_of_others = False
+        self._lock: IO[bytes] | None = None
 
     @property
     def sql_address(self) -> str:
@@ -86,8 +97,13 @@ class Stack:
     def __enter__(self) -> Self:
         try:
             self._start()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                self.say("lictor", "interrupted; stopping what was started …")
             self.close()
+            if isinstance(error, OSError):
+                where = str(error.filename or self.settings.home)
+                raise BadInput(f"cannot use the data folder: {error.strerror}; set LICTOR_HOME", where=where) from None
             raise
         return self
 
@@ -97,23 +113,44 @@ class Stack:
         self.close()
 
     def _start(self) -> None:
-        self._lock = lock_folder(self.settings.home)
-        self._log_folder.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_folder(self.settings.home, wait_s=LEFT_S, ending=self._others_are_ending)
+        make_folder(self._log_folder)
         if not self.keys.exist():
             self.keys.make()
             self.say("keys", f"made in {self.keys.folder}")
         if not self.settings.kafka:
-            self.kafka = EmbeddedKafka(self.settings.home / "kafka")
-            started = time.monotonic()
-            self.kafka.start()
-            self.settings = replace(self.settings, kafka=self.kafka.bootstrap)
-            self.say("kafka", f"ready at {self.kafka.bootstrap} after {time.monotonic() - started:.1f} s")
+            self._start_kafka()
         asyncio.run(self._prepare())
         for component in self.components:
             self._spawn(component)
         for component in self.components:
             self._wait_ready(component)
         self._write_run_file()
+
+    def _others_are_ending(self) -> bool:
+        """Tell whether whoever has the data folder is on its way out: its `lictor up` is gone, its parts are not."""
+        if self.settings.running() or not (self.settings.home / "run.json").exists():
+            return False
+        if not self._told_of_others:
+            self._told_of_others = True
+            self.say("lictor", "waiting for the parts of a Lictor that was killed to end …")
+        return True
+
+    def _start_kafka(self) -> None:
+        wanted = self.ports.of("kafka")
+        self.kafka = EmbeddedKafka(self.settings.home / "kafka", wanted=wanted, wait_s=LEFT_S)
+        started = time.monotonic()
+        self.kafka.start()
+        self.settings = replace(self.settings, kafka=self.kafka.bootstrap)
+        self.say("kafka", f"ready at {self.kafka.bootstrap} after {time.monotonic() - started:.1f} s")
+        self._note_port("kafka", wanted, self.kafka.port)
+
+    def _note_port(self, part: str, wanted: int, taken: int) -> None:
+        """Remember a part's port; say it where it is another than before: somebody was told the old one."""
+        if wanted and wanted != taken:
+            self.say(part, f"port {wanted}, which it had before, is taken by another program; now it is {taken}")
+        with contextlib.suppress(OSError):  # on a full disk it is told the next time, and not now
+            self.ports.remember(part, taken)
 
     async def _prepare(self) -> None:
         settings = self.settings
@@ -125,17 +162,23 @@ class Stack:
     def _spawn(self, component: Component) -> None:
         component.ready.clear()
         component.started_at = time.monotonic()
-        with (self._log_folder / f"{component.name}.log").open("ab") as log:
+        with component.log.open() as log:
             component.process = subprocess.Popen(  # noqa: S603 - our own argv
                 [sys.executable, "-m", "lictor", "worker", component.role],
-                env=self.environment(),
+                env={**self.environment(), "LICTOR_SQL_PORT": str(self._sql_port())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=(self._lock.fileno(),) if self._lock else (),  # who comes next waits until it has ended
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - only prctl
             )
         threading.Thread(target=self._listen, args=(component, component.process), daemon=True).start()
+
+    def _sql_port(self) -> int:
+        """Return the port to serve SQL at: the one that was asked for, else the one it had, else 0 for any."""
+        before = self.ports.of("sql")
+        return self.settings.sql_port or (before if before and is_free(before) else 0)
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which a role, or an agent of this machine, finds everything."""
@@ -165,21 +208,21 @@ class Stack:
             status = component.process.poll() if component.process else None
             if status is not None:
                 raise LictorError(
-                    f"{component.name} ended while starting ({name_of_signal(status)}): {self._last_words(component)}"
+                    f"{component.name} ended while starting ({name_of_signal(status)}): {component.log.last_words()}"
                 )
             if time.monotonic() > ends:
                 raise LictorError(
-                    f"{component.name} was not ready within {READY_S:.0f} s: {self._last_words(component)}"
+                    f"{component.name} was not ready within {READY_S:.0f} s: {component.log.last_words()}"
                 )
         pid = component.process.pid if component.process else 0
-        where = f", SQL at http://{component.said['sql']}" if component.said.get("sql") else ""
-        self.say(component.name, f"ready, pid {pid}{where}")
+        sql = str(component.said.get("sql", ""))
+        self.say(component.name, f"ready, pid {pid}{f', SQL at http://{sql}' if sql else ''}")
+        self._note_sql(component)
 
-    def _last_words(self, component: Component) -> str:
-        with contextlib.suppress(OSError, IndexError):
-            text = (self._log_folder / f"{component.name}.log").read_text(encoding="utf-8", errors="replace")
-            return text.strip().splitlines()[-1][-400:]
-        return "it left no word"
+    def _note_sql(self, component: Component) -> None:
+        port = str(component.said.get("sql", "")).rpartition(":")[2]
+        if port:
+            self._note_port("sql", 0 if self.settings.sql_port else self.ports.of("sql"), int(port))
 
     def _write_run_file(self) -> None:
         """Tell other commands of this data folder where everything is."""
@@ -202,16 +245,24 @@ class Stack:
             changed = self._revive_kafka()
             for component in self.components:
                 changed |= self._revive(component)
+                component.log.bound()
             if changed:
-                self._write_run_file()
+                self._tell_others()
+
+    def _tell_others(self) -> None:
+        """Write the run file; on a full disk everything goes on all the same."""
+        try:
+            self._write_run_file()
+        except OSError as error:
+            self.say("lictor", f"cannot write {error.filename or 'run.json'}: {error.strerror}")
 
     def _revive_kafka(self) -> bool:
         kafka = self.kafka
+        if kafka is not None:
+            kafka.log.bound()
         if kafka is None or kafka.process is None or kafka.process.poll() is None:
             return False
-        self.say(
-            "kafka", f"ended ({name_of_signal(kafka.process.returncode)}), starting again: {kafka.last_words()[-200:]}"
-        )
+        self.say("kafka", f"ended ({name_of_signal(kafka.process.returncode)}), starting again: {kafka.last_words()}")
         kafka.stop()
         try:
             kafka.start()
@@ -238,7 +289,7 @@ class Stack:
             component.backoff_s = BACKOFF_FIRST_S
         how = name_of_signal(component.process.returncode)
         self.say(
-            component.name, f"ended ({how}), starting again in {component.backoff_s:g} s: {self._last_words(component)}"
+            component.name, f"ended ({how}), starting again in {component.backoff_s:g} s: {component.log.last_words()}"
         )
         component.due_at = now + component.backoff_s
         component.backoff_s = min(BACKOFF_MOST_S, component.backoff_s * 2)
@@ -250,10 +301,15 @@ class Stack:
             return False
         component.told_restarts = component.restarts
         self.say(component.name, f"ready again, pid {component.process.pid if component.process else 0}")
+        self._note_sql(component)
         return True
 
     def close(self) -> None:
-        """Stop all children, kindly first; leave none behind."""
+        """Stop all children, kindly first; leave none behind. Nothing disturbs it."""
+        with undisturbed():
+            self._close()
+
+    def _close(self) -> None:
         self.stopping.set()
         processes = [component.process for component in self.components if component.process is not None]
         for process in processes:

@@ -95,6 +95,8 @@ async def sender(bootstrap: str, client: Mapping[str, Any]) -> AsyncIterator[Sen
         raise KafkaUnavailable(f"no Kafka answers at {bootstrap}: {error}") from None
     try:
         yield Sender(producer)
+    except KafkaError as error:
+        raise KafkaUnavailable(f"Kafka at {bootstrap} did not take what was published: {error}") from None
     finally:
         await producer.stop()
 

@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from lictor import topic_io
+from lictor.folders import make_folder
 from lictor.keys import Keys
 from lictor.settings import Settings
+from lictor.sparing import Sparing
 from lictor.sql_http import SqlEndpoint
 from storage.store import Store, wait_until_open
 from streams.archive import Archive
@@ -38,6 +40,8 @@ def run(role: str, settings: Settings) -> None:
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Sparing())
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     asyncio.run({"detect": detect, "respond": respond, "archive": archive}[role](settings))
 
@@ -87,7 +91,7 @@ async def opened_store(settings: Settings) -> AsyncIterator[tuple[Store, str]]:
     embedded = not settings.clickhouse
     folder = settings.home / "history"
     if embedded:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     dsn = settings.clickhouse or f"chdb://{folder}"
     store = await asyncio.to_thread(wait_until_open, dsn, STORE_TIMEOUT_S)
     await asyncio.to_thread(store.migrate)

@@ -126,12 +126,18 @@ class Casebook:
         incident.status = "contained"
         return command
 
-    def on_receipt(self, receipt: Receipt, *, trusted: bool) -> list[Message]:
-        """Note what became of an order. Only a trusted layer's receipt proves anything."""
+    def on_receipt(self, receipt: Receipt, now_us: int, *, trusted: bool) -> list[Message]:
+        """Note what became of an order. Only a trusted layer's receipt proves anything; what it refuses, a person is asked."""
         case = self.case(receipt.agent_id)
         standing = case.orders.get(receipt.command_id)
-        if standing is None:
+        if standing is None or standing.run_id != receipt.run_id:
             return []
+        if trusted and receipt.layer == "supervisor" and receipt.status in ("refused", "failed"):
+            if standing.asked:
+                return []
+            standing.asked = True
+            self.changed.add(case.agent_id)
+            return [_not_carried_out(standing, receipt, now_us)]
         proofs = [rung.proof(receipt) for rung in self.ladder]
         if "proven" in proofs and trusted:
             standing.proof = "proven"
@@ -140,8 +146,10 @@ class Casebook:
         return []
 
     def on_verdict(self, verdict: Verdict, now_us: int) -> list[Message]:
-        """Carry out what a person says: let a kill or pause stand, or lift it."""
+        """Carry out what a person says, once: let a kill or pause stand, or lift it."""
         case = self.case(verdict.agent_id)
+        if not case.hears(verdict.verdict_id, now_us):
+            return []
         if verdict.kind in ("kill", "pause"):
             return self._stand(case, verdict, now_us)
         if verdict.kind in ("resume", "lift"):
@@ -297,6 +305,26 @@ def _question(finding: Finding, incident: OpenIncident, ruling: Ruling, now_us: 
         incident_id=incident.incident_id,
         finding_ids=tuple(incident.finding_ids[-16:]),
         irreversible="irreversible" in finding.traits,
+        opened_us=now_us,
+        expires_us=now_us + APPROVAL_LIFE_US,
+    )
+
+
+def _not_carried_out(standing: Standing, receipt: Receipt, now_us: int) -> Approval:
+    """One question an order that the last rung did not carry out."""
+    run = f"run {receipt.run_id} of {receipt.agent_id}"
+    question = (
+        f"The {standing.action} of {run} was {receipt.status} by its supervisor. `lictor kill {receipt.agent_id} "
+        f"--run {receipt.run_id} --force` ends the process, and whatever else lives in it. Should it?"
+    )
+    return Approval(
+        approval_id=ids.named("lictor.approval", "not carried out", receipt.command_id),
+        agent_id=receipt.agent_id,
+        run_id=receipt.run_id,
+        step_id=standing.step_id,
+        question=question,
+        reason=receipt.reason,
+        incident_id=standing.incident_id,
         opened_us=now_us,
         expires_us=now_us + APPROVAL_LIFE_US,
     )

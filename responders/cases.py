@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas import ids
 from schemas.command import Command
 from schemas.containment import Containment, Order
 from schemas.errors import BadRecord
@@ -11,6 +12,9 @@ from schemas.errors import BadRecord
 KEPT_STOPS: Final = 64
 KEPT_PAUSES: Final = 128
 """With the stops and the few orders against the whole agent, what fits into one containment."""
+WORD_LIFE_US: Final = 300 * 1_000_000
+"""How far a person's own time in a word may lie from the time at which Kafka took it: as long as a command lives."""
+KEPT_WORDS: Final = 1024
 
 
 class OpenIncident(msgspec.Struct):
@@ -59,10 +63,24 @@ class AgentCase(msgspec.Struct):
     incidents: dict[str, OpenIncident] = {}
     judged: dict[str, int] = {}
     """finding_id → append time, so that a repeat is judged once."""
+    heard: dict[str, int] = {}
+    """Digest of a word's id → append time: for as long as it would be believed, a word said again does nothing."""
 
     def standing(self, action: str, run_id: str) -> Standing | None:
         """Return the order of this kind against this run, if one stands."""
         return next((o for o in self.orders.values() if o.action == action and o.run_id == run_id), None)
+
+    def hears(self, verdict_id: str, now_us: int) -> bool:
+        """Note a person's word; tell whether it is new. One that is forgotten here is too old to be believed."""
+        name = ids.named("lictor.word", verdict_id)
+        for old in [key for key, at_us in self.heard.items() if at_us < now_us - 2 * WORD_LIFE_US]:
+            del self.heard[old]
+        if name in self.heard:
+            return False
+        if len(self.heard) >= KEPT_WORDS:
+            del self.heard[next(iter(self.heard))]
+        self.heard[name] = now_us
+        return True
 
     def containment(self, now_us: int) -> Containment:
         """Return the whole set as it is published."""

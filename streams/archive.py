@@ -24,6 +24,8 @@ from streams.topics import Topics
 log = logging.getLogger("lictor.archive")
 
 T = TypeVar("T")
+Placed = tuple[Origin, bytes | None]
+"""Where a record stands, and its value."""
 
 RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 10.0
@@ -98,10 +100,35 @@ class Archive(Stream):
         placed = [(_origin(record), record.value) for record in kept]
         if any(claims_unknown_key(origin, self.ring) for origin, _ in placed):
             await self.keys_now()
-        rows, bad = await asyncio.to_thread(rows_of, table, placed, self.ring)
+        rows, bad = await asyncio.to_thread(self._rows, table, placed)
         refusals = {origin.offset: error for origin, error in bad}
         offsets = [record.offset for record in kept if record.offset not in refusals]
         return refusals | await self._insert(place, table, offsets, rows)
+
+    def _rows(self, table: str, placed: Sequence[Placed]) -> tuple[list[bytes], list[tuple[Origin, BadRecord]]]:
+        """Return the rows of a batch and what was refused. Where Lictor itself fails, only the record at fault is refused.
+
+        Otherwise the worker would end, and its successor meet the same record.
+        """
+        try:
+            return rows_of(table, placed, self.ring)
+        except Exception:  # noqa: BLE001 - told below, of the record it belongs to
+            rows: list[bytes] = []
+            bad: list[tuple[Origin, BadRecord]] = []
+            for one in placed:
+                made, refused_one = self._row(table, one)
+                rows.extend(made)
+                bad.extend(refused_one)
+            return rows, bad
+
+    def _row(self, table: str, one: Placed) -> tuple[list[bytes], list[tuple[Origin, BadRecord]]]:
+        origin = one[0]
+        try:
+            return rows_of(table, [one], self.ring)
+        except Exception as error:
+            self.counters["failed"] += 1
+            log.exception("cannot make a row of %s[%d] offset %d", origin.topic, origin.partition, origin.offset)
+            return [], [(origin, BadRecord("failed", f"Lictor failed on it: {type(error).__name__}"))]
 
     async def _repeated(self, records: Sequence[Record]) -> dict[int, tuple[Record, str]]:
         """Return the steps that say they may have been published before and are in the history, or earlier in this batch.
@@ -113,7 +140,7 @@ class Archive(Stream):
             return {}
         identities: dict[int, tuple[str, str]] = {}
         for record in records:
-            with contextlib.suppress(BadRecord):
+            with contextlib.suppress(Exception):  # what fails here fails again as a row, and is refused there
                 identities[record.offset] = step_identity(record.value)
         asked = [identities[record.offset][0] for record in marked if record.offset in identities]
         seen = await self._patiently(self.store.known_steps, asked) if asked else set()

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from responders import LADDER
 from responders.casebook import Casebook
-from responders.cases import decode_case, encode_case
+from responders.cases import WORD_LIFE_US, decode_case, encode_case
 from responders.limits import Limiter
 from schemas.checkpoint import Checkpoint
 from schemas.command import Command
@@ -117,7 +117,7 @@ class Respond(Stream):
         except BadSeal:
             trusted = False  # an agent's own receipt carries a mark, which only `detect` can check: it is a claim
         self.counters["receipts"] += 1
-        return book.on_receipt(receipt, trusted=trusted)
+        return book.on_receipt(receipt, record.timestamp * 1000, trusted=trusted)
 
     def _on_verdict(self, book: Casebook, record: Record) -> list[Message]:
         signer = self._signer(record, Verdict.type)
@@ -126,6 +126,7 @@ class Respond(Stream):
         needed = NEEDED.get(verdict.kind)
         if needed is not None and needed not in signer.may:
             raise BadSeal("wrong_role", f"this person may not {needed}, so not {verdict.kind}")
+        _must_be_fresh(verdict, record.timestamp * 1000)
         self.counters["verdicts"] += 1
         return book.on_verdict(verdict, record.timestamp * 1000)
 
@@ -164,6 +165,17 @@ class Respond(Stream):
             time_us=now_us,
         )
         return [*lifted, signed(self.topics.liveness, f"respond/{self.instance}", word, self.signer)]
+
+
+def _must_be_fresh(verdict: Verdict, append_us: int) -> None:
+    """A word is good for a while: whoever recorded it could else have it carried out again, whenever that suits."""
+    apart_us = abs(append_us - verdict.time_us)
+    if apart_us > WORD_LIFE_US:
+        raise BadRecord(
+            "stale",
+            f"said {apart_us // 1_000_000} s {'before' if verdict.time_us < append_us else 'after'} Kafka took it; "
+            f"a person's word is good for {WORD_LIFE_US // 1_000_000} s (is the clock right where it was said?)",
+        )
 
 
 def _must_be_keyed_by(record: Record, agent_id: str) -> None:

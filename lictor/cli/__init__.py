@@ -1,13 +1,40 @@
 """The command line: one file a group of verbs; a verb parses, builds, calls, prints."""
 
-import click
+import signal
 
-from lictor.cli.app import main
+TYPE_CHECKING = False
+"""Known to type checkers by its name. Nothing is imported here but what lets Ctrl-C be taken before all else is."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import click
 
 __all__ = ["add_verbs", "main"]
 
 
-def add_verbs(app: click.Group) -> None:
+def main(argv: "Sequence[str] | None" = None) -> None:
+    """Run the command line. Everything is imported here, in a second in which Ctrl-C ends the process without a word."""
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler and _let(signal.SIG_DFL)
+    try:
+        from lictor.cli.app import app, run  # noqa: PLC0415 - see above
+
+        add_verbs(app)
+    finally:
+        if ours:
+            _let(signal.default_int_handler)
+    run(argv)
+
+
+def _let(handler: "signal._HANDLER") -> bool:
+    """Have SIGINT taken by a handler; tell whether it is. It cannot be in a thread, where no signal comes."""
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        return False
+    return True
+
+
+def add_verbs(app: "click.Group") -> None:
     """Add every verb, in the order in which a newcomer meets them."""
     from lictor.cli import bench, demo, doctor, keys, look, order, policy, policy_explain, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
 

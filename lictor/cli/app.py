@@ -29,12 +29,9 @@ def app() -> None:
     """
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str] | None = None) -> None:
     """Run the command line; an error of ours is one line on stderr and an exit code, never a stack trace."""
-    from lictor.cli import add_verbs  # noqa: PLC0415 - verbs import the world; `--help` of a verb needs only its own
-
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    add_verbs(app)
     try:
         app.main(args=list(argv) if argv is not None else None, prog_name="lictor", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -47,3 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except LictorError as error:
         click.echo(f"lictor: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        click.echo(f"lictor: {error.strerror or type(error).__name__}{where}", err=True)
+        sys.exit(1)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lictor.demo.run import demo as run_demo
 from lictor.demo.screen import Screen
+from lictor.interrupts import interruptible
 
 
 @click.command()
@@ -19,7 +20,8 @@ def demo(*, no_detect: bool, as_json: bool) -> None:
     Three agents work; a web page turns one of them. Exit status 0 only if everything is as it should be.
     """
     screen = Screen(Console(stderr=as_json, soft_wrap=True))
-    outcome = run_demo(detect=not no_detect, say=screen.component, show=screen.line)
+    with interruptible():
+        outcome = run_demo(detect=not no_detect, say=screen.component, show=screen.line)
     screen.proof(outcome)
     if as_json:
         click.echo(json.dumps(outcome.as_json()))

@@ -41,10 +41,16 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on
     show_default=True,
     help="Seconds to wait for proof.",
 )
+@click.option("--force", is_flag=True, help="End the process even if other runs live in it: they end too.")
 @_JSON
-def kill(agent_id: str, run_id: str | None, reason: str, person: str, wait_s: float, *, as_json: bool) -> None:
-    """Stop an agent's runs, by your own key: it works with `respond` down. Shows, layer by layer, what took effect."""
-    _order("stop", agent_id, run_id, reason, person, wait_s, as_json=as_json)
+def kill(
+    agent_id: str, run_id: str | None, reason: str, person: str, wait_s: float, *, force: bool, as_json: bool
+) -> None:
+    """Stop an agent's runs, by your own key: it works with `respond` down. Shows, layer by layer, what took effect.
+
+    Exit status 1 where nobody has said that it took effect.
+    """
+    _order("stop", agent_id, run_id, reason, person, wait_s, force=force, as_json=as_json)
 
 
 @click.command()
@@ -131,14 +137,28 @@ def _show_lifted(agent_id: str, done: orders.Lifted) -> None:
 
 
 def _order(
-    action: CommandAction, agent_id: str, run_id: str | None, reason: str, person: str, wait_s: float, *, as_json: bool
+    action: CommandAction,
+    agent_id: str,
+    run_id: str | None,
+    reason: str,
+    person: str,
+    wait_s: float,
+    *,
+    as_json: bool,
+    force: bool = False,
 ) -> None:
     settings = located()
     signer = Keys(settings.keys_folder).signer(f"people/{person}")
     runs = [run_id] if run_id else _live_runs(settings, agent_id)
     if not runs:
         raise BadInput(f"no run of {agent_id} is known to be live; `lictor agents` lists agents, --run names a run")
-    told = asyncio.run(orders.give(settings, signer, action, agent_id, runs, reason, person, wait_s))
+    told = asyncio.run(orders.give(settings, signer, action, agent_id, runs, reason, person, wait_s, force=force))
+    _show(action, agent_id, told, as_json=as_json)
+    if any(entry["proof"].startswith("none") for entry in told):
+        sys.exit(1)
+
+
+def _show(action: CommandAction, agent_id: str, told: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"agent_id": agent_id, "action": action, "runs": told}))
         return

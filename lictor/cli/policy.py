@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from detectors.base import shown
+from lictor.policy_diff import differences
 from lictor.policy_file import Policies, load_policies
 from lictor.policy_lint import warnings
 from lictor.policy_tests import Outcome, Survivor, run_cases, survivors
@@ -54,6 +55,21 @@ def show(file: Path | None, agent: str | None, *, as_json: bool) -> None:
         return
     for one in chosen:
         _show(one)
+
+
+@policy.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--fail-on-widening", is_flag=True, help="Exit with 1 if any agent may do more.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array: agent, what, widens.")
+def diff(old: Path, new: Path, *, fail_on_widening: bool, as_json: bool) -> None:
+    """Say what changes for which agent from OLD to NEW; what lets an agent do more comes first, and is marked."""
+    found = differences(load_policies(old), load_policies(new))
+    if as_json:
+        click.echo(json.dumps([asdict(change) for change in found]))
+    for change in () if as_json else found:
+        click.echo(f"{'WIDER ' if change.widens else '      '}{shown(change.agent)}: {shown(change.what, 1000)}")
+    sys.exit(1 if fail_on_widening and any(change.widens for change in found) else 0)
 
 
 @policy.command()

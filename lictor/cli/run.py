@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import click
 
 from lictor import workers
 from lictor.admin import ensure_topics
+from lictor.interrupts import interruptible
 from lictor.keys import Keys
 from lictor.policy_file import load_policies
 from lictor.publish import publish_policies
@@ -56,12 +56,9 @@ def up(policy: Path | None, detect_workers: int | None, partitions: int | None) 
     def say(name: str, what: str) -> None:
         click.echo(f"{time.monotonic() - began:6.1f} s  {name:<10} {what}")
 
-    stack = Stack(settings, say=say)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda *_: stack.stopping.set())
-    with stack:
-        if not stack.stopping.is_set():
-            click.echo(f"Lictor is up; Ctrl-C stops everything. Agents need LICTOR_KAFKA={stack.settings.kafka}")
+    with interruptible() as interrupt, Stack(settings, say=say) as stack:
+        interrupt.then(stack.stopping.set)
+        click.echo(f"Lictor is up; Ctrl-C stops everything. Agents need LICTOR_KAFKA={stack.settings.kafka}")
         stack.wait()
         click.echo("stopping …")
 

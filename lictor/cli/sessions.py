@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lictor.backtest import Backtest, Result, write_results
 from lictor.history import History
 from lictor.ingest import Ingest, Ingested
+from lictor.interrupts import interruptible
 from lictor.policy_file import load_policies
 from lictor.sessions import count_sessions, read_sessions, read_tools
 from lictor.settings import Settings
@@ -45,6 +46,14 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
+def _count(file: Path) -> int:
+    """Return how many sessions a file holds, and say it where there are none: more often a mistake than meant."""
+    total = count_sessions(file)
+    if not total:
+        click.echo(f"lictor: there is no session in {file}: nothing is done with it", err=True)
+    return total
+
+
 @click.command()
 @click.argument("file", type=_FILE)
 @_FORMAT
@@ -59,10 +68,11 @@ def ingest(file: Path, kind: str, policy: Path | None, tools: Path | None, *, as
     """
     del kind
     settings = Settings.read()
-    total = count_sessions(file)
+    total = _count(file)
     policies = load_policies(policy) if policy else None
     declared = read_tools(tools) if tools else {}
     with contextlib.ExitStack() as stack:
+        stack.enter_context(interruptible())
         settings, sql = _running(settings, stack)
         advance = stack.enter_context(progress("publishing", total))
         job = Ingest(settings, policies=policies, tools=declared, advance=advance)
@@ -126,7 +136,7 @@ def backtest(
     bench = Backtest(load_policies(policy, issued_us=1) if policy else None)
     declared = read_tools(tools) if tools else {}
     if history is not None:
-        with progress("history", count_sessions(history)) as advance:
+        with progress("history", _count(history)) as advance:
             for session in read_sessions(history, declared):
                 bench.judge(session)
                 advance()
@@ -138,7 +148,7 @@ def backtest(
             decisions.update(found.decision for found in result.found)
             yield result
 
-    with progress("judging", count_sessions(file)) as advance:
+    with progress("judging", _count(file)) as advance:
         count = write_results(judged(), out, advance)
     if as_json:
         click.echo(json.dumps({"sessions": count, "decisions": dict(decisions)}))

@@ -1,16 +1,15 @@
-"""What a run has used so far, and the bounds on it."""
+"""What a run has used so far, the bounds of it, and the sums that conditions on `amounts` ask about."""
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lictor_agent import globs
-from lictor_agent.conditions import MISSING, value_at
-from lictor_agent.policy import Amount, Budgets
-
-COUNTED: Final = ("steps", "tool_calls", "model_calls", "tokens", "cost_usd")
+from lictor_agent.answers import Answer
+from lictor_agent.conditions import DOUBT
+from lictor_agent.policy import Amount, Budgets, Policy
 
 
 @dataclass(slots=True)
@@ -22,47 +21,18 @@ class Spent:
     model_calls: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
-    amounts: dict[str, float] = field(default_factory=dict)
-    """Name of a sum in the policy → what the run's calls came to."""
     last_minute: deque[float] = field(default_factory=deque)
     same_call: Counter[tuple[str, str, bytes]] = field(default_factory=Counter)
-
-    def counts(self) -> dict[str, float]:
-        """Return what conditions on `spent` may ask about."""
-        return {name: getattr(self, name) for name in COUNTED}
-
-    def add(self, amounts: Mapping[str, Amount], tool: str, arguments: dict[str, Any]) -> None:
-        """Add a call that goes ahead to the sums of the policy."""
-        for name, sum_ in amounts_with(amounts, self.amounts, tool, arguments).items():
-            if isinstance(sum_, int | float) and not isinstance(sum_, bool):
-                self.amounts[name] = sum_
+    amounts: dict[str, float] = field(default_factory=dict)
+    """Sum of each amount of the policy, by its name; of a delegator's policy, by `AGENT/NAME`. Infinite: in doubt."""
 
 
-def amounts_with(
-    amounts: Mapping[str, Amount], so_far: Mapping[str, float], tool: str, arguments: dict[str, Any]
-) -> dict[str, Any]:
-    """Return each sum as it would be with this call. A value that cannot be added stands there as it is: it compares with
-    nothing."""  # noqa: D205, D209
-    found: dict[str, Any] = {}
-    for name, amount in amounts.items():
-        found[name] = so_far.get(name, 0.0)
-        if globs.match_any(amount.tools, tool):
-            value = value_at(arguments, tuple(amount.argument.removeprefix("arguments.").split(".")))
-            if value is not MISSING:
-                found[name] = found[name] + value if _counts(value) else str(value)
-    return found
+COUNTED: Final = ("steps", "tool_calls", "model_calls", "tokens", "cost_usd")
+"""What conditions on `spent` may ask about."""
 
 
-def _counts(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return (isinstance(value, float) and math.isfinite(value) and value >= 0) or (
-        isinstance(value, int) and 0 <= value < 1 << 53
-    )
-
-
-def bound_reached(budgets: Budgets, spent: Spent, kind: str, now_s: float) -> tuple[str, str] | None:
-    """Return which bound of the run is reached before the call is made, and how it reads."""
+def over_budget(budgets: Budgets, spent: Spent, kind: str, now_s: float) -> Answer | None:
+    """Return the refusal where a bound of the run is reached, before the call is made."""
     bounds = (
         ("steps", spent.steps, budgets.steps),
         ("tool_calls", spent.tool_calls, budgets.tool_calls if kind == "tools" else None),
@@ -72,11 +42,61 @@ def bound_reached(budgets: Budgets, spent: Spent, kind: str, now_s: float) -> tu
     )
     for name, used, bound in bounds:
         if bound is not None and not used < bound:
-            return name, f"{used:g} of {bound:g} {name}"
+            return _spent(name, f"{used:g} of {bound:g} {name}")
     per_minute = budgets.tool_calls_per_minute
     if per_minute is not None and kind == "tools":
         while spent.last_minute and spent.last_minute[0] < now_s - 60:
             spent.last_minute.popleft()
         if len(spent.last_minute) >= per_minute:
-            return "tool_calls_per_minute", f"{per_minute} tool calls within a minute"
+            return _spent("tool_calls_per_minute", f"{per_minute} tool calls within a minute")
     return None
+
+
+def _spent(name: str, what: str) -> Answer:
+    return Answer("deny", "", f"budget:{name}", f"the run's budget is spent: {what}")
+
+
+def key_of(name: str, delegator: str) -> str:
+    """Return under which name the sum of an amount is kept; `delegator`: whose policy's it is, "" for the agent's own."""
+    return f"{delegator}/{name}" if delegator else name
+
+
+def with_call(
+    amounts: Mapping[str, Amount], tool: str, arguments: Any, sums: Mapping[str, float], delegator: str
+) -> dict[str, Any]:
+    """Return each amount as it would be after a call (`tool`: "" for what is none); `DOUBT` where it cannot be known."""
+    found: dict[str, Any] = {}
+    for name, amount in amounts.items():
+        total = sums.get(key_of(name, delegator), 0.0) + _adds(amount, tool, arguments)
+        found[name] = total if math.isfinite(total) else DOUBT
+    return found
+
+
+def add_amounts(spent: Spent, policies: Sequence[Policy], tool: str, arguments: dict[str, Any] | None) -> None:
+    """Add what a call that goes ahead comes to. `policies`: the agent's own first, then those of its delegators."""
+    for at, policy in enumerate(policies):
+        for name, amount in policy.amounts.items():
+            added = _adds(amount, tool, arguments or {})
+            if added:
+                key = key_of(name, policy.agent_id if at else "")
+                spent.amounts[key] = spent.amounts.get(key, 0.0) + added
+
+
+def _adds(amount: Amount, tool: str, arguments: Any) -> float:
+    """Return what a call adds: nothing where the argument is left out, infinity for what cannot be added up."""
+    if not tool or not globs.match_any(amount.tools, tool):
+        return 0.0
+    found: Any = arguments
+    for part in amount.argument.removeprefix("arguments.").split("."):
+        if not isinstance(found, dict):
+            return math.inf
+        if part not in found:
+            return 0.0
+        found = found[part]
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return math.inf
+    try:
+        value = float(found)
+    except OverflowError:
+        return math.inf
+    return value if value >= 0 else math.inf

@@ -13,7 +13,7 @@ from lictor_agent.errors import AgentStopped, LictorAgentError
 from lictor_agent.link import monotonic_us
 from lictor_agent.verdicts import Judged, gate_of
 from lictor_agent.waits import Wait
-from lictor_agent.wire import must_be_origin, name_of, plain_json
+from lictor_agent.wire import canonical, must_be_origin, name_of, plain_json
 
 if TYPE_CHECKING:
     from lictor_agent.run import Run
@@ -68,9 +68,9 @@ class Call:
     def take_verdict(self, run: "Run", judged: Judged) -> None:
         """Take what the gate said: the run this belongs to, the tool's traits, the arguments as they were narrowed."""
         self.run_id, self.traits = run.run_id, judged.traits
-        self.fields["gate"] = gate_of(judged)
         if judged.arguments is not None:
             self.asked, self.arguments = self.arguments, judged.arguments
+        self.fields["gate"] = gate_of(judged)
 
     def begun(self) -> dict[str, Any]:
         """Return what is published of the call when it begins."""
@@ -87,7 +87,9 @@ class Call:
             return dict(arguments)
         kept = {name: value for name, value in arguments.items() if name in self.arguments}
         changed = {
-            name: value for name, value in self.arguments.items() if name not in kept or value != self.asked.get(name)
+            name: value
+            for name, value in self.arguments.items()
+            if name not in kept or canonical(value) != canonical(self.asked.get(name))
         }
         return {**kept, **changed}
 

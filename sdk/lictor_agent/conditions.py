@@ -1,62 +1,124 @@
-"""Conditions of grants, compiled: a test becomes a function of the value, its path is split once."""
+"""The conditions of a grant, made into functions: paths are split and patterns looked at once, not at every call."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from lictor_agent import globs
-from lictor_agent.places import host_of, lies_in, parts_of
-from lictor_agent.policy import Grant, Test
+from lictor_agent.places import host_of, lies_in, place_of
+from lictor_agent.policy import Test
 
 MISSING: Final = object()
-Holds = Callable[[Any], bool]
-Check = tuple[tuple[str, ...], Holds]
-"""Where the value stands, and what must hold for it."""
+DOUBT: Final = object()
+"""A value that cannot be known, such as a sum to which something was added that is no number."""
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOUR_US: Final = 3_600_000_000
+_DAY_US: Final = 24 * _HOUR_US
+_EPOCH_DAY: Final = 3
+"""1970 began on a Thursday."""
+
+Values = Mapping[str, Any]
+Find = Callable[[Values], Any]
+Check = Callable[[Any], bool]
+Holds = Callable[[Values], bool]
 
 
-def compiled(grant: Grant) -> tuple[Check, ...]:
-    """Return a grant's conditions.
+def compiled(when: Mapping[str, Test], *, wary: bool) -> Holds | None:
+    """Return what tells whether all conditions hold; None where there are none.
 
-    A grant that allows needs every member of a list to pass; one that refuses, asks, clears or narrows is met by any one of
-    them, and by a value that cannot be compared: doubt is never permission.
+    A grant that allows needs every member of a list to pass; one that is wary (refuses, asks, clears or narrows) is met
+    by any one of them, and by a value that cannot be compared.
     """
-    wary = grant.effect != "allow"
-    return tuple((tuple(path.split(".")), _holds(test, wary)) for path, test in grant.when.items())
+    parts = [_condition(path, test, wary=wary) for path, test in when.items()]
+    if not parts:
+        return None
+    if len(parts) == 1:
+        return parts[0]
 
-
-def all_hold(checks: tuple[Check, ...], values: Mapping[str, Any]) -> bool:
-    """Tell whether all conditions hold."""
-    return all(holds(value_at(values, path)) for path, holds in checks)
-
-
-def value_at(values: Any, path: tuple[str, ...]) -> Any:
-    """Return the value at a path, or `MISSING`."""
-    for part in path:
-        if not isinstance(values, dict):
-            return MISSING
-        values = values.get(part, MISSING)
-    return values
-
-
-def _holds(test: Test, wary: bool) -> Holds:
-    members = _members(test, wary)
-    quantify = any if wary else all
-
-    def holds(value: Any) -> bool:
-        if value is MISSING:
-            return test.exists is False
-        if test.exists is False:
-            return False
-        if isinstance(value, list | tuple):
-            return quantify(all(part(member) for part in members) for member in value)
-        return all(part(value) for part in members)
+    def holds(values: Values) -> bool:
+        for part in parts:  # noqa: SIM110 - a generator costs as much as the condition
+            if not part(values):
+                return False
+        return True
 
     return holds
 
 
-def _members(test: Test, wary: bool) -> tuple[Holds, ...]:
-    """Return what must hold for one member, only for what the test sets."""
-    found: list[Holds] = []
+def finder(path: str) -> Find:
+    """Return what finds the value at a path of `when`: `MISSING` where there is none, `DOUBT` where none can be known."""
+    root, _, rest = path.partition(".")
+    if path in ("time.hour", "time.weekday"):
+        return _hour if path == "time.hour" else _weekday
+    if root in ("spent", "amounts"):
+        return lambda values: values.get(root, {}).get(rest, DOUBT)
+    parts = tuple(path.split("."))
+    if len(parts) == 1:
+        return lambda values: values.get(path, MISSING)
+    return lambda values: value_at(values, parts)
+
+
+def value_at(values: Any, parts: Sequence[str]) -> Any:
+    """Return the value at a path that was split, or `MISSING`."""
+    found = values
+    for part in parts:
+        if not isinstance(found, dict):
+            return MISSING
+        found = found.get(part, MISSING)
+    return found
+
+
+def _hour(values: Values) -> Any:
+    time_us = values.get("time_us")
+    return DOUBT if time_us is None else time_us // _HOUR_US % 24
+
+
+def _weekday(values: Values) -> Any:
+    time_us = values.get("time_us")
+    return DOUBT if time_us is None else WEEKDAYS[(time_us // _DAY_US + _EPOCH_DAY) % 7]
+
+
+def _condition(path: str, test: Test, *, wary: bool) -> Holds:
+    find, absent = finder(path), test.exists is False
+    checks = _checks(test, wary=wary)
+
+    def passes(value: Any) -> bool:
+        for check in checks:  # noqa: SIM110 - a generator costs as much as the check
+            if not check(value):
+                return False
+        return True
+
+    member = checks[0] if len(checks) == 1 else passes
+
+    def holds(values: Values) -> bool:
+        value = find(values)
+        if value is MISSING:
+            return absent
+        if value is DOUBT:
+            return wary
+        if absent:
+            return False
+        if isinstance(value, list | tuple):
+            return any(map(member, value)) if wary else all(map(member, value))
+        return member(value)
+
+    return holds
+
+
+def _checks(test: Test, *, wary: bool) -> list[Check]:
+    found = _equalities(test)
+    if any(bound is not None for bound in (test.lt, test.lte, test.gt, test.gte)):
+        found.append(_number(test, wary=wary))
+    if test.glob is not None or test.not_glob is not None or test.max_length is not None:
+        found.append(_text(test, wary=wary))
+    if test.domain is not None or test.not_domain is not None:
+        found.append(_host(test, wary=wary))
+    if test.within is not None:
+        found.append(_path(test.within, wary=wary))
+    return found
+
+
+def _equalities(test: Test) -> list[Check]:
+    found: list[Check] = []
     if (eq := test.eq) is not None:
         found.append(lambda value: _same(value, eq))
     if (ne := test.ne) is not None:
@@ -65,16 +127,7 @@ def _members(test: Test, wary: bool) -> tuple[Holds, ...]:
         found.append(lambda value: any(_same(value, other) for other in any_of))
     if (none_of := test.none_of) is not None:
         found.append(lambda value: not any(_same(value, other) for other in none_of))
-    if (test.lt, test.lte, test.gt, test.gte) != (None,) * 4:
-        found.append(lambda value: _number_holds(test, value, wary))
-    if (test.glob, test.not_glob, test.max_length) != (None,) * 3:
-        found.append(lambda value: _text_holds(test, value, wary))
-    if test.domain is not None or test.not_domain is not None:
-        found.append(lambda value: _domain_holds(test, value, wary))
-    if test.within is not None:
-        folders = [folder for path in test.within if (folder := parts_of(path)) is not None]
-        found.append(lambda value: _path_holds(folders, value, wary))
-    return tuple(found)
+    return found
 
 
 def _same(value: Any, other: Any) -> bool:
@@ -83,36 +136,62 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other)
 
 
-def _number_holds(test: Test, value: Any, wary: bool) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return wary
-    if isinstance(value, float) and not math.isfinite(value):  # an int may be larger than any float
-        return wary
-    low_enough = (test.lt is None or value < test.lt) and (test.lte is None or value <= test.lte)
-    return low_enough and (test.gt is None or value > test.gt) and (test.gte is None or value >= test.gte)
+def _number(test: Test, *, wary: bool) -> Check:
+    lt, lte, gt, gte = test.lt, test.lte, test.gt, test.gte
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return wary
+        if isinstance(value, float) and not math.isfinite(value):  # an int may be larger than any float
+            return wary
+        if (lt is not None and not value < lt) or (lte is not None and not value <= lte):
+            return False
+        return (gt is None or value > gt) and (gte is None or value >= gte)
+
+    return holds
 
 
-def _text_holds(test: Test, value: Any, wary: bool) -> bool:
-    if not isinstance(value, str):
-        return wary
-    if test.glob is not None and not globs.match_any(test.glob, value):
-        return False
-    if test.not_glob is not None and globs.match_any(test.not_glob, value):
-        return False
-    return test.max_length is None or len(value) <= test.max_length
+def _text(test: Test, *, wary: bool) -> Check:
+    fits, avoids, longest = test.glob, test.not_glob, test.max_length
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, str):
+            return wary
+        if fits is not None and not globs.match_any(fits, value):
+            return False
+        if avoids is not None and globs.match_any(avoids, value):
+            return False
+        return longest is None or len(value) <= longest
+
+    return holds
 
 
-def _domain_holds(test: Test, value: Any, wary: bool) -> bool:
-    host = host_of(value) if isinstance(value, str) else None
-    if host is None:
-        return wary
-    if test.domain is not None and not globs.match_any(test.domain, host):
-        return False
-    return test.not_domain is None or not globs.match_any(test.not_domain, host)
+def _host(test: Test, *, wary: bool) -> Check:
+    fits = _hosts(test.domain)
+    avoids = _hosts(test.not_domain)
+
+    def holds(value: Any) -> bool:
+        host = host_of(value) if isinstance(value, str) else None
+        if host is None:
+            return wary
+        if fits is not None and not globs.match_any(fits, host):
+            return False
+        return avoids is None or not globs.match_any(avoids, host)
+
+    return holds
 
 
-def _path_holds(folders: list[tuple[bool, tuple[str, ...]]], value: Any, wary: bool) -> bool:
-    if not isinstance(value, str):
-        return wary
-    answers = [lies_in(value, folder) for folder in folders]
-    return True in answers or (wary and None in answers)
+def _hosts(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if patterns is None else tuple(pattern.lower().removesuffix(".") for pattern in patterns)
+
+
+def _path(folders: tuple[str, ...], *, wary: bool) -> Check:
+    within = [place for folder in folders if (place := place_of(folder)) is not None]
+
+    def holds(value: Any) -> bool:
+        place = place_of(value) if isinstance(value, str) else None
+        if place is None:
+            return wary
+        return any(lies_in(place, folder) for folder in within)
+
+    return holds

@@ -183,9 +183,7 @@ class Control:
         command = read_command(record.value)
         self._must_hold(command, kind, signer, record.time_us)
         if kind == "clearance":
-            waiting = self._waiting.get(command.target.step_id)
-            if waiting is not None:
-                waiting(command)
+            self.clear(command)
             return
         heard = f"{signer.key_id}:{command.command_id}"  # nobody can use up the id of somebody else's order
         if heard in self._commands:
@@ -198,6 +196,12 @@ class Control:
         target = command.target
         order = Ordered(command.action, command.command_id, command.reason, target.step_id, command.arguments)
         self._obey(target.run_id, order)
+
+    def clear(self, command: Command) -> None:
+        """Hand an answer that is believed to the call that waits for it, if one does."""
+        waiting = self._waiting.get(command.target.step_id)
+        if waiting is not None:
+            waiting(command)
 
     def _must_hold(self, command: Command, kind: str, signer: Key, append_us: int) -> None:
         """Raise `Refused` for what is not for us, not for this signer to say, or too old by Kafka's own clock."""

@@ -1,67 +1,94 @@
-"""How a refusal reads to the model: why, by which rule and policy version, and what is allowed instead. Made only then."""
+"""What a refused agent is told: why, by which rule and version of the policy, and what it may do instead."""
 
+import itertools
+from collections.abc import Iterable
 from typing import Final
 
-from lictor_agent.gate import Answer
-from lictor_agent.globs import match_any
+from lictor_agent.answers import Answer
 from lictor_agent.policy import Grant, Policy, Test
 
-MOST: Final = 600
-MOST_NAMED: Final = 8
+LONGEST: Final = 600
+"""Characters of a refusal."""
+_REASON: Final = 250
+_INSTEAD: Final = 220
+_MOST_NAMED: Final = 8
+_BY_GRANTS: Final = frozenset({"grant", "no_grant", "narrow"})
+
 _WORDS: Final = (
-    ("eq", "is {}"), ("ne", "is not {}"), ("gt", "above {}"), ("gte", "at least {}"), ("lt", "below {}"),
-    ("lte", "at most {}"), ("max_length", "at most {} characters"),
-)  # fmt: skip
-_LISTS: Final = (
-    ("any_of", "is one of {}"), ("none_of", "is none of {}"), ("glob", "is like {}"), ("not_glob", "is not like {}"),
-    ("domain", "names a host like {}"), ("not_domain", "names no host like {}"), ("within", "lies in {}"),
-)  # fmt: skip
+    ("gt", "above"),
+    ("gte", "at least"),
+    ("lt", "below"),
+    ("lte", "at most"),
+    ("eq", "equal to"),
+    ("ne", "other than"),
+    ("any_of", "one of"),
+    ("none_of", "none of"),
+    ("glob", "like"),
+    ("not_glob", "not like"),
+    ("domain", "at"),
+    ("not_domain", "not at"),
+    ("within", "within"),
+)
 
 
-def text(answer: Answer, version: int, *, asks: bool, instead: str) -> str:
-    """Return the refusal in one line."""
+def message(answer: Answer, version: int, *, asks: bool) -> str:
+    """Return the refusal as one line of at most `LONGEST` characters."""
     hint = "A person has to agree first." if asks else "Do not try another way; say so instead."
-    said = f"refused by Lictor ({answer.rule}, policy version {version}): {answer.reason}. {instead}"
-    return f"{_line(said)[: MOST - len(hint) - 1].rstrip()} {hint}"
+    instead = f" {_line(answer.instead, _INSTEAD)}." if answer.instead else ""
+    reason = _line(answer.reason, _REASON)
+    return f"refused by Lictor ({answer.rule}, policy version {version}): {reason}.{instead} {hint}"[:LONGEST]
 
 
-def instead_of(policy: Policy, answer: Answer, kind: str, name: str) -> str:
-    """Return what is allowed in the place of a call: what the grant itself says, else what the policy grants."""
-    if answer.instead:
-        return f"Instead: {answer.instead.rstrip('.')}."
-    if answer.rule not in ("grant", "no_grant"):
-        return ""
-    grants = [grant for layer in policy.layers for grant in layer.grants if grant.effect in ("allow", "narrow")]
-    about = [grant for grant in grants if getattr(grant, kind)]
-    same = [grant for grant in about if match_any(getattr(grant, kind), name) and grant.when]
-    if same:
-        return f"Allowed for {name}: {'; or '.join(conditions_of(grant) for grant in same[:3])}."
-    names = list(dict.fromkeys(glob for grant in about for glob in getattr(grant, kind)))
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"Allowed {kind}: {', '.join(names[:MOST_NAMED])}{more}." if names else ""
+class Instead:
+    """What a policy allows, made ready to be told to a refused agent: a refusal costs no walk through all grants."""
+
+    def __init__(self, policy: Policy) -> None:
+        grants = [grant for layer in policy.layers for grant in layer.grants]
+        self._told = {grant.id: grant.instead for grant in reversed(grants) if grant.instead}
+        self._allowed = {kind: _first_allowed(grants, kind) for kind in ("tools", "models", "agents")}
+
+    def of(self, answer: Answer, kind: str, name: str, about: Iterable[Grant]) -> str:
+        """Return what is allowed in the place of a refused call, given the grants about its name; "" for nothing."""
+        if answer.rule not in _BY_GRANTS:
+            return ""
+        if said := self._told.get(answer.grant):
+            return f"Instead: {said}"
+        within = [conditions(grant) for grant in about if grant.effect == "allow" and grant.when][:_MOST_NAMED]
+        if within:
+            return f"Allowed for {name}: {' or '.join(within)}"
+        names = self._allowed[kind]
+        return f"Allowed {kind}: {', '.join(names)}" if names else ""
 
 
-def conditions_of(grant: Grant) -> str:
+def _first_allowed(grants: list[Grant], kind: str) -> list[str]:
+    globs = (glob for grant in grants if grant.effect == "allow" for glob in getattr(grant, kind))
+    return list(itertools.islice(dict.fromkeys(globs), _MOST_NAMED))
+
+
+def conditions(grant: Grant) -> str:
     """Return a grant's conditions in words."""
-    return " and ".join(f"{path} {in_words(test)}" for path, test in grant.when.items()) or "always"
+    return ", ".join(f"{path} {_test(test)}" for path, test in grant.when.items())
 
 
-def in_words(test: Test) -> str:
-    """Return what a test asks, in words."""
-    said = [words.format(_shown(value)) for name, words in _WORDS if (value := getattr(test, name)) is not None]
-    said += [
-        words.format(", ".join(map(_shown, values)))
-        for name, words in _LISTS
-        if (values := getattr(test, name)) is not None
-    ]
+def _test(test: Test) -> str:
+    said = [f"{word} {_value(value)}" for name, word in _WORDS if (value := getattr(test, name)) is not None]
+    if test.max_length is not None:
+        said.append(f"of at most {test.max_length} characters")
     if test.exists is not None:
-        said.append("is given" if test.exists else "is not given")
-    return " and ".join(said) or "is given"
+        said.append("given" if test.exists else "left out")
+    return " and ".join(said) or "given"
 
 
-def _shown(value: object) -> str:
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return _listed(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _line(said: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values)) or "nothing"
+
+
+def _line(text: str, most: int) -> str:
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split()).rstrip(".")
+    return line if len(line) <= most else f"{line[: most - 1]}…"

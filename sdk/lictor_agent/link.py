@@ -67,6 +67,8 @@ class Link:
     ready: threading.Event = field(default_factory=threading.Event)
     counters: Counter[str] = field(default_factory=Counter)
     online: bool = False
+    slow: bool = False
+    """The last record that a call waited for was not acknowledged in time, and nothing was since."""
     closing: bool = False
     outbox: Outbox = field(init=False)
     _flying: dict[int, Outgoing] = field(default_factory=dict)
@@ -112,6 +114,7 @@ class Link:
 
     def on_disk(self, record: Outgoing) -> None:
         """Put a record that was not acknowledged in time on disk. Raises `SpoolFull`."""
+        self.slow = True
         self.outbox.write_ahead(record)
 
     def stop(self, timeout_s: float) -> bool:
@@ -337,7 +340,7 @@ class Link:
             self._not_sent(record, error)
             return
         self._landed(record)
-        self._moved_s = time.monotonic()
+        self._moved_s, self.slow = time.monotonic(), False
         self._found("publish")
         self.counters["published"] += 1
         if record.acked is not None:

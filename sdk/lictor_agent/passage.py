@@ -45,10 +45,10 @@ def begin(run: "Run", call: "Call") -> Sequence[Wait]:
             run.agent.link.publish(record)
         _count(run, call)
         if goes_on:
-            _add_amounts(run, call)
+            verdicts.add_up(run, call)
             run.orders.executing[id(call)] = call
     if not goes_on:
-        raise verdicts.refusal(judged.answer, run, call)
+        raise verdicts.refusal(judged.answer, run)
     return waits
 
 
@@ -61,7 +61,10 @@ def _waits(run: "Run", call: "Call", judged: Judged, record: Outgoing) -> Sequen
 
 
 def _write_ahead(run: "Run", record: Outgoing, traits: frozenset[str]) -> Wait:
-    """Wait until the broker has the step, or else the disk: no effect without its step."""
+    """Wait until the broker has the step, or else the disk: no effect without its step.
+
+    Where the last wait was for nothing the disk is asked at once: an outage must not cost a second a call.
+    """
     record.acked = concurrent.futures.Future()
 
     def then(acknowledged: bool) -> None:
@@ -78,7 +81,7 @@ def _write_ahead(run: "Run", record: Outgoing, traits: frozenset[str]) -> Wait:
             raise verdicts.refusal(Answer("deny", "", "spool", why), run) from None
         run.check()
 
-    return Wait(record.acked, ACK_PATIENCE_S, then)
+    return Wait(record.acked, 0.0 if run.agent.link.slow else ACK_PATIENCE_S, then)
 
 
 def _clearance(run: "Run", call: "Call") -> Wait:
@@ -139,12 +142,6 @@ def _count(run: "Run", call: "Call") -> None:
         spent.same_call[verdicts.same_call(call)] += 1
         if len(spent.same_call) > MOST_SAME:
             del spent.same_call[next(iter(spent.same_call))]
-
-
-def _add_amounts(run: "Run", call: "Call") -> None:
-    amounts = run.agent.policy().policy.amounts
-    if amounts and call.kind == "tool_call":
-        run.spent.add(amounts, call.name, call.arguments or {})
 
 
 def _ending(error: BaseException | None) -> dict[str, Any]:

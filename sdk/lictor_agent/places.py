@@ -1,72 +1,118 @@
-"""Which host a text names, and whether a path lies in a folder. What is odd names none: doubt is the caller's to resolve."""
+"""Where a value points: the host of a URL, an e-mail address or a host name; the place of a path.
 
+Strict on purpose. Whatever two programs could read in two ways is None, and None is doubt: never permission.
+"""
+
+import ipaddress
 from typing import Final
 
-_HOST: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
+_HOST: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 _SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789+.-")
-_ADDRESS: Final = frozenset("0123456789abcdef:.")
+_LOCAL: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789!#$&'*+-=^_`{|}~.")
+_ODD: Final = frozenset('\\<>"')
+_LABEL: Final = 63
+_NAME: Final = 253
+_PORT: Final = 65535
+
+Place = tuple[bool, tuple[str, ...] | None]
+"""Absolute or not, and the names on the way; None in their place: it climbs above where it starts."""
 
 
-def host_of(text: str) -> str | None:
-    """Return the host of a URL, an e-mail address or a host name, in lower case; None where there is any doubt.
-
-    Spaces, control characters, backslashes, user names in URLs and letters beyond ASCII are doubt: programs disagree about
-    what such a text names.
-    """
-    if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
+def host_of(value: str) -> str | None:
+    """Return the host, in lower case and without a trailing dot; None where there is none, or any doubt."""
+    if not value.isascii() or any(not " " < letter < "\x7f" or letter in _ODD for letter in value):
         return None
-    text = text.lower()
-    scheme, found, rest = text.partition("://")
-    if found:
-        return _of_authority(_before(rest, "/?#")) if scheme and _SCHEME.issuperset(scheme) else None
-    if text.startswith("mailto:"):
-        text = _before(text[7:], "?")
-    if "@" in text:
-        return _name(text.partition("@")[2]) if text.count("@") == 1 and "/" not in text else None
-    return None if "/" in text else _of_authority(text)
+    text = value.lower()
+    scheme, colon, rest = text.partition(":")
+    if colon and rest.startswith("//"):
+        return _url_host(scheme, rest[2:])
+    if scheme == "mailto" and colon:
+        return _mail_host(rest)
+    return _mail_host(text) if "@" in text else _with_port(text)
 
 
-def _before(text: str, ends: str) -> str:
-    return text[: min((at for end in ends if (at := text.find(end)) >= 0), default=len(text))]
+def _url_host(scheme: str, rest: str) -> str | None:
+    if not scheme or not scheme[0].isalpha() or not _SCHEME.issuperset(scheme):
+        return None
+    end = min((at for mark in "/?#" if (at := rest.find(mark)) >= 0), default=len(rest))
+    return _with_port(rest[:end])  # a user before an `@` is no part of any host: doubt
 
 
-def _of_authority(text: str) -> str | None:
+def _mail_host(address: str) -> str | None:
+    local, at, host = address.partition("@")
+    if not at or not local or not _LOCAL.issuperset(local):
+        return None
+    return _name(host)
+
+
+def _with_port(text: str) -> str | None:
     if text.startswith("["):
-        address, found, port = text[1:].partition("]")
-        good = found and address and _ADDRESS.issuperset(address) and (not port or _is_port(port))
-        return address if good else None
-    host, found, port = text.partition(":")
-    return _name(host) if not found or _is_port(f":{port}") else None
+        inside, bracket, port = text[1:].partition("]")
+        return _ipv6(inside) if bracket and _is_port(port) else None
+    host, colon, _ = text.partition(":")
+    return _name(host) if _is_port(text[len(host) :]) or not colon else None
 
 
 def _is_port(text: str) -> bool:
-    return text.startswith(":") and (text == ":" or text[1:].isdecimal())
+    if not text:
+        return True
+    digits = text[1:]
+    return text[0] == ":" and digits.isdigit() and len(digits) <= 5 and int(digits) <= _PORT  # noqa: PLR2004
+
+
+def _ipv6(text: str) -> str | None:
+    try:
+        return None if "%" in text else str(ipaddress.IPv6Address(text))
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str | None:
     host = host.removesuffix(".")
-    good = host and _HOST.issuperset(host) and ".." not in host and not host.startswith(".")
-    return host if good else None
-
-
-def parts_of(path: str) -> tuple[bool, tuple[str, ...]] | None:
-    """Return whether a POSIX path is absolute, and its parts with `.` and `..` resolved; None where there is any doubt."""
-    if not path or "\0" in path or "\\" in path or path.startswith("~"):
+    labels = host.split(".")
+    if len(host) > _NAME or not all(_is_label(label) for label in labels):
         return None
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            if not parts:
-                return None
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    return path.startswith("/"), tuple(parts)
+    return host if not _is_numeric(labels[-1]) else _ipv4(host)
 
 
-def lies_in(path: str, folder: tuple[bool, tuple[str, ...]]) -> bool | None:
-    """Tell whether a path lies in a folder (as `parts_of` has it); None where that cannot be said."""
-    found = parts_of(path)
-    if found is None or found[0] != folder[0]:
+def _is_label(label: str) -> bool:
+    good = 0 < len(label) <= _LABEL and _HOST.issuperset(label)
+    return good and not label.startswith("-") and not label.endswith("-")
+
+
+def _is_numeric(label: str) -> bool:
+    """Such a host is an address, and may be written in ways that only some programs read: `127.1`, `0x7f000001`."""
+    return label.isdigit() or (label.startswith("0x") and not set(label[2:]) - set("0123456789abcdef"))
+
+
+def _ipv4(host: str) -> str | None:
+    try:
+        return str(ipaddress.IPv4Address(host))
+    except ValueError:
         return None
-    return found[1][: len(folder[1])] == folder[1]
+
+
+def place_of(value: str) -> Place | None:
+    """Return where a POSIX path leads, with `.` and `..` resolved; None where there is any doubt."""
+    if not value or "\0" in value or "\\" in value or value[0] == "~":
+        return None
+    absolute = value[0] == "/"
+    if value.startswith("//"):
+        return None  # POSIX leaves open what two slashes at the start mean
+    names: list[str] = []
+    for name in value.split("/"):
+        if name == "..":
+            if not names and not absolute:
+                return False, None
+            del names[-1:]
+        elif name not in ("", "."):
+            names.append(name)
+    return absolute, tuple(names)
+
+
+def lies_in(place: Place, folder: Place) -> bool:
+    """Tell whether a place is a folder, or lies in it."""
+    names, above = place[1], folder[1]
+    if names is None or above is None or place[0] is not folder[0]:
+        return False
+    return names[: len(above)] == above

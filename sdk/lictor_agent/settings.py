@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from lictor_agent.errors import BadConfiguration
 
 KEY_BYTES: Final = 32
@@ -67,10 +69,11 @@ class AgentSettings:
             raise BadConfiguration(
                 "LICTOR_ROOT_KEY is not set: the root.pub that `lictor keys init` made, or its content"
             )
+        root_key = b"" if off else read_key(root, "LICTOR_ROOT_KEY")
         return cls(
             kafka=_addresses(env.get("LICTOR_KAFKA", "")),
-            root_key=b"" if off else read_key(root, "LICTOR_ROOT_KEY"),
-            agent_key=read_key(env["LICTOR_AGENT_KEY"], "LICTOR_AGENT_KEY") if env.get("LICTOR_AGENT_KEY") else b"",
+            root_key=root_key,
+            agent_key=_agent_key(env["LICTOR_AGENT_KEY"], root_key) if env.get("LICTOR_AGENT_KEY") else b"",
             namespace=env.get("LICTOR_NAMESPACE") or "lictor",
             spool=Path(env.get("LICTOR_SPOOL") or _state_folder(env) / "lictor" / "spool"),
             spool_mib=_mebibytes(env.get("LICTOR_SPOOL_MIB") or str(SPOOL_MIB)),
@@ -127,6 +130,20 @@ def read_key(text: str, name: str) -> bytes:
     if not _is_key(text):
         raise BadConfiguration(f"the file in {name} does not hold a key (64 hex digits)")
     return bytes.fromhex(text)
+
+
+def _agent_key(text: str, root_key: bytes) -> bytes:
+    """Read the agent's own key, and refuse either half of the root key: a mistake that would show only far away."""
+    key = read_key(text, "LICTOR_AGENT_KEY")
+    if key == root_key:
+        raise BadConfiguration(
+            "LICTOR_AGENT_KEY is the public root key, which everybody knows; `lictor keys agent ID` prints the file to give"
+        )
+    if Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw() == root_key:
+        raise BadConfiguration(
+            "LICTOR_AGENT_KEY is the private root key, which no agent may have; `lictor keys agent ID` prints the file to give"
+        )
+    return key
 
 
 def _is_key(text: str) -> bool:

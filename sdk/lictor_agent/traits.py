@@ -25,8 +25,13 @@ _LASTING: Final = frozenset({"mutates", "irreversible", "spends", "grants_access
 """A tool that acts on what it is named after does not read it: `send_email` sends."""
 
 
+_APART: Final = {code: " " for code in range(128) if not chr(code).isalnum()}
+
+
 def words_of(tool: str) -> list[str]:
     """Split a tool's name into lower-case words, at everything that is no letter or digit, and at capitals."""
+    if tool.isascii() and tool == tool.lower():  # most are, and an agent may name another with every call
+        return tool.translate(_APART).split()
     spaced = []
     for i, letter in enumerate(tool):
         before, after = tool[i - 1 : i], tool[i + 1 : i + 2]
@@ -43,12 +48,25 @@ def of_tool(
     tool: str, by_glob: Mapping[str, tuple[str, ...]], by_word: Mapping[str, tuple[str, ...]]
 ) -> frozenset[str]:
     """Return the traits of a tool: the longest matching glob's, else those of all its known words together."""
-    best = max((glob for glob in by_glob if globs.match(glob, tool)), key=lambda glob: (len(glob), glob), default=None)
-    return frozenset(by_glob[best]) if best is not None else of_words(tool, by_word)
+    return Traits(by_glob, by_word).of_tool(tool)
 
 
-def of_words(tool: str, by_word: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
-    """Return the traits that the words of a tool's name say, together; all of them where no word is known."""
+class Traits:
+    """The traits that a policy gives to tools, made ready: a name never heard of is judged without trying every glob."""
+
+    def __init__(self, by_glob: Mapping[str, tuple[str, ...]], by_word: Mapping[str, tuple[str, ...]]) -> None:
+        best_first = sorted(by_glob, key=lambda glob: (len(glob), glob), reverse=True)
+        self._globs = globs.Globs(best_first)
+        self._traits = [frozenset(by_glob[glob]) for glob in best_first]
+        self._by_word = by_word
+
+    def of_tool(self, tool: str) -> frozenset[str]:
+        """Return the traits of a tool."""
+        fitting = self._globs.fitting(tool)
+        return self._traits[fitting[0]] if fitting else _by_words(tool, self._by_word)
+
+
+def _by_words(tool: str, by_word: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
     known = [frozenset(by_word[word]) for word in words_of(tool) if word in by_word]
     found: frozenset[str] = frozenset().union(*known) if known else ALL
     if known and found & _LASTING and "executes_code" not in found:

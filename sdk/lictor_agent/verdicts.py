@@ -2,12 +2,13 @@
 
 import hashlib
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lictor_agent import denials, globs
 from lictor_agent.errors import ToolDenied
-from lictor_agent.gate import Answer, Call, Compiled, over_budget, verdict_in
+from lictor_agent.gate import Answer, Call, Compiled, Spent, add_amounts, over_budget, verdict_in
 from lictor_agent.wire import MAX_BODY, Gate, canonical
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the gate found, and what follows: `allow deny ask hold`."""
+    """What the gate found, and what follows: `allow narrow hold ask deny`."""
 
     answer: Answer
     verdict: str
@@ -26,7 +27,7 @@ class Judged:
     version: int
     mode: str
     arguments: dict[str, Any] | None = None
-    """As they are to be used, where the gate narrowed them."""
+    """What the tool is to be called with; None where it is what was asked for."""
 
 
 def judge(run: "Run", call: "calls.Call") -> Judged:
@@ -42,14 +43,20 @@ def judge(run: "Run", call: "calls.Call") -> Judged:
         answer = Answer("deny", "", "cold_start", "neither Kafka nor a policy has been reached since the agent started")
     if answer is not None:
         return Judged(answer, "deny", traits, version, mode)
-    answer = _grants(run, call, policy)
+    delegators = run.agent.delegators(run.delegation) if run.delegation else ()
+    answer = _grants(run, call, policy, delegators)
     verdict = verdict_in(mode, answer)
-    clears = (
-        verdict in ("allow", "narrow") and mode != "observe" and not traits.isdisjoint(policy.policy.clearance.traits)
-    )
-    verdict = "hold" if clears and is_tool else verdict
-    arguments = answer.arguments if mode != "observe" else None
-    return Judged(answer, verdict, traits, version, mode, arguments)
+    if verdict in ("deny", "ask"):
+        return Judged(_with_instead(answer, call, (policy, *delegators)), verdict, traits, version, mode)
+    clears = verdict != "hold" and mode != "observe" and not traits.isdisjoint(policy.policy.clearance.traits)
+    goes_as = "hold" if clears and is_tool else verdict
+    return Judged(answer, goes_as, traits, version, mode, None if mode == "observe" else answer.arguments)
+
+
+def _with_instead(answer: Answer, call: "calls.Call", policies: Sequence[Compiled]) -> Answer:
+    """Only a policy that refuses can tell what it allows; among those of a chain the first that has an answer does."""
+    told = (made.instead(answer, call.asks, call.name) for made in policies)
+    return replace(answer, instead=next(filter(None, told), ""))
 
 
 def _standing(run: "Run", call: "calls.Call", traits: frozenset[str]) -> Answer | None:
@@ -67,24 +74,43 @@ def _budget(run: "Run", call: "calls.Call", policy: Compiled) -> Answer | None:
     return over_budget(budgets, run.spent, call.asks, time.monotonic())
 
 
-def _grants(run: "Run", call: "calls.Call", policy: Compiled) -> Answer:
+def _grants(run: "Run", call: "calls.Call", policy: Compiled, delegators: Sequence[Compiled]) -> Answer:
+    asks, name, spent = call.asks, call.name, run.spent
     values: dict[str, Any] = {
         "arguments": call.arguments or {},
         "agent": run.agent.agent_id,
-        "version": run.agent.version,
-        "environment": run.agent.environment,
         "principal": run.principal,
+        "version": run.agent.version,
         "workflow": run.workflow,
         "delegator": list(run.delegation),
-        "tool": call.name if call.asks == "tools" else "",
-        "model": call.name if call.asks == "models" else "",
-        "to_agent": call.name if call.asks == "agents" else "",
+        "tool": name if asks == "tools" else "",
+        "model": name if asks == "models" else "",
+        "to_agent": name if asks == "agents" else "",
+        "environment": run.agent.environment,
         "reads": run.reads(call.trace_id),
         "labels": run.labels(call.trace_id),
-        "spent": run.spent.counts(),
+        "time_us": call.time_us or time.time_ns() // 1000,
+        "spent": _spent(spent),
     }
-    asked = Call(call.asks, call.name, values, call.time_us, run.spent.amounts)
-    return policy.judge(asked, run.agent.delegators(run.delegation) if run.delegation else ())
+    return policy.judge(Call(asks, name, values, spent.amounts), delegators)
+
+
+def _spent(spent: Spent) -> dict[str, float]:
+    return {
+        "steps": spent.steps,
+        "tool_calls": spent.tool_calls,
+        "model_calls": spent.model_calls,
+        "tokens": spent.tokens,
+        "cost_usd": spent.cost_usd,
+    }
+
+
+def add_up(run: "Run", call: "calls.Call") -> None:
+    """Add what a call that goes ahead comes to, for conditions on `amounts`. The caller holds the run's lock."""
+    if call.asks == "tools" and not run.agent.settings.off:
+        others = run.agent.delegators(run.delegation) if run.delegation else ()
+        policies = [made.policy for made in (run.agent.policy(), *others)]
+        add_amounts(run.spent, policies, call.name, call.arguments)
 
 
 def reads_through(run: "Run", call: "calls.Call") -> set[str]:
@@ -114,7 +140,7 @@ def message_reads(text: str, origin: str) -> set[str]:
 
 def same_call(call: "calls.Call") -> tuple[str, str, bytes]:
     """Return what makes two calls of one trace the same."""
-    return call.trace_id, call.name, hashlib.blake2b(canonical(call.arguments), digest_size=16).digest()
+    return call.trace_id, call.name, hashlib.blake2b(canonical(call.asked or call.arguments), digest_size=16).digest()
 
 
 def gate_of(judged: Judged) -> Gate:
@@ -140,11 +166,10 @@ def after_clearance(run: "Run", command: "Command | None") -> None:
     raise refusal(Answer(effect, "", f"clearance:{word if command else 'timeout'}", why or word), run)
 
 
-def refusal(answer: Answer, run: "Run", call: "calls.Call | None" = None) -> ToolDenied:
+def refusal(answer: Answer, run: "Run") -> ToolDenied:
     """Return the refusal as the agent meets it: why, by which rule and version, and what to do instead."""
-    policy = run.agent.policy().policy
-    asks = answer.effect == "ask" or (answer.rule == "no_grant" and policy.mode == "ask")
-    instead = denials.instead_of(policy, answer, call.asks, call.name) if call is not None else ""
-    message = denials.text(answer, policy.version, asks=asks, instead=instead)
+    version = run.agent.policy().policy.version
+    asks = answer.effect == "ask" or (answer.rule == "no_grant" and run.agent.mode() == "ask")
+    said = denials.message(answer, version, asks=asks)
     verdict = "ask" if asks else "deny"
-    return ToolDenied(message, verdict=verdict, rule=answer.rule, grant=answer.grant, policy_version=policy.version)
+    return ToolDenied(said, verdict=verdict, rule=answer.rule, grant=answer.grant, policy_version=version)

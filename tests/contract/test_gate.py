@@ -63,6 +63,8 @@ VERDICTS = [
     ("enforce", "ask", "grant", "ask"),
     ("enforce", "clear", "grant", "hold"),
     ("enforce", "allow", "grant", "allow"),
+    ("ask", "narrow", "grant", "narrow"),
+    ("observe", "narrow", "grant", "allow"),
 ]
 
 
@@ -78,18 +80,18 @@ def test_names_from_the_agent_do_not_fill_the_gates_memory() -> None:
     for number in range(9000):
         compiled.judge(Call("tools", f"tool_{number}", {}))
         compiled.traits(f"tool_{number}")
-    assert len(compiled._fitting) <= 4096
-    assert len(compiled._traits) <= 4096
+    tools = compiled._lookup["tools"]
+    assert max(len(known) for known in (compiled._traits, tools._names, tools._known)) <= 4096
     assert compiled.judge(Call("tools", "tool_1", {})).effect == "allow"
     assert compiled.judge(Call("tools", "tool_2", {})).effect == "deny"
 
 
-@pytest.mark.parametrize("effect", ["hold_for_a_moment", ""])
+@pytest.mark.parametrize("effect", ["rewrite", "hold_for_a_moment", ""])
 def test_a_grant_that_says_what_this_gate_cannot_do_refuses(effect: str) -> None:
     """A call that a newer policy wants capped would go ahead in full, or end the agent with an error that is not its own."""
     grants = [Grant(id="all", effect="allow", tools=("*",)), Grant(id="cap", effect=effect, tools=("search",))]
     compiled = Compiled(Policy(agent_id="bot", version=1, layers=(Layer(name="org", grants=tuple(grants)),)))
     answer = compiled.judge(Call("tools", "search", {}))
     assert (answer.effect, answer.grant, verdict_in("enforce", answer)) == ("deny", "cap", "deny")
-    assert answer.reason == f"grant cap says {effect}, which is not known here"
+    assert answer.reason == f"grant cap says {effect}, which is not available yet"
     assert compiled.judge(Call("tools", "other", {})).effect == "allow"

@@ -22,7 +22,7 @@ from schemas.errors import BadSeal
 from schemas.globs import glob_match
 from schemas.keys import KEY_LIST
 from schemas.step import content
-from tests.contract.sides import detect_answer, gate_answer, policy_of
+from tests.contract.sides import delegators_of, detect_answer, gate_answer, policy_of
 from tests.unit.builders import (
     NOW,
     POLICIES,
@@ -83,11 +83,12 @@ def test_what_a_step_says_has_the_same_digest_on_both_sides(row: dict[str, Any])
 @pytest.mark.parametrize("row", lines("grants"))
 def test_the_policy_answers_the_same_on_both_sides(row: dict[str, Any]) -> None:
     """An agent would be stopped for a call that its own gate allowed."""
-    expected = (row["effect"], row["grant"], row["rule"], row.get("arguments"))
-    delegators = [policy_of({"layers": layers}) for layers in row.get("delegators", ())]
-    for answer in (detect_answer, gate_answer):
-        found = answer(policy_of(row), row["call"], row["reads"], row.get("labels", ()), delegators)
-        assert (found.effect, found.grant, found.rule, found.arguments) == expected, answer.__name__
+    expected = (row["effect"], row["grant"], row["rule"], ids.canonical(row.get("rewritten")))
+    answers = [of(policy_of(row), row["call"], row["reads"], delegators_of(row)) for of in (detect_answer, gate_answer)]
+    for answer in answers:
+        found = (answer.effect, answer.grant, answer.rule, ids.canonical(answer.arguments))
+        assert found == expected, type(answer).__module__
+    assert answers[0].reason == answers[1].reason
 
 
 BYTES = [row for row in lines("seal") if row.values[0]["of"] in ("bytes", "mark", "signature")]

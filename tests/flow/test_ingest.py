@@ -5,11 +5,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from lictor import ingest
 from lictor.backtest import Backtest
 from lictor.history import History
 from lictor.ingest import Ingest
 from lictor.sessions import read_sessions
 from schemas.finding import Finding
+from streams.records import Output
 from tests.flow.test_kills import stack_of
 from tests.flow.world import World
 
@@ -56,3 +60,22 @@ def test_every_step_is_counted_and_findings_are_those_of_the_backtest(
     assert judged
     assert set(live) == set(judged)
     assert done.findings["lictor.tainted_egress", "attack_success"] == 10
+
+
+def test_garbage_on_other_topics_holds_nothing_up(
+    make_world: Callable[..., World], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody who can write to one topic could keep every `ingest` waiting until it gives up."""
+    monkeypatch.setattr(ingest, "SETTLE_TIMEOUT_S", 60.0)
+    file = tmp_path / "sessions.jsonl"
+    file.write_text(json.dumps(session(0, attacked=True)) + "\n", encoding="utf-8")
+    world = make_world()
+    topics = world.topics
+    for topic in (topics.findings, topics.decisions, topics.incidents, topics.commands, topics.verdicts):
+        world.publish(Output(topic.name, "bot", b"{no json"), Output(topic.name, "bot", None))
+    world.publish(world.raw(b"{no step", "k", None))
+    with stack_of(world) as stack, History(stack.sql_address) as history:
+        done = asyncio.run(Ingest(world.settings, policies=None, tools={}).run(file, history))
+    assert done.complete()
+    assert (done.published, done.archived, done.dead_lettered) == (10, 10, 0)
+    assert done.findings["lictor.tainted_egress", "attack_success"] == 1

@@ -1,5 +1,6 @@
 """Makers of what the tests judge: a step, a policy, a finding, and a whole trace judged step by step."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -197,9 +198,13 @@ def a_receipt(command_id: str, **fields: Any) -> Receipt:
     return Receipt.model_validate({**said, "command_id": command_id, "time_us": NOW, **fields})
 
 
+_words = itertools.count()
+
+
 def a_verdict(kind: str, **fields: Any) -> Word:
-    """Return what a person told `respond`."""
-    said: dict[str, Any] = {"verdict_id": "v", "kind": kind, "agent_id": AGENT, "run_id": RUN, "time_us": NOW}
+    """Return what a person told `respond`; each word has an id of its own."""
+    verdict_id = f"v{next(_words)}"
+    said: dict[str, Any] = {"verdict_id": verdict_id, "kind": kind, "agent_id": AGENT, "run_id": RUN, "time_us": NOW}
     return Word.model_validate({"reason": "asked for by the owner", "person": "alice", **said, **fields})
 
 

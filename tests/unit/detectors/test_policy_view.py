@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.conditions import MISSING, UNSEEN, holds, value_at
-from detectors.policy_view import STRICTNESS, Answer, PolicyView, facts_of
-from schemas.policy import Effect, Grant, Layer, Test
-from schemas.step import Cut
+from detectors.policy_view import STRICTNESS, Answer, PolicyView, facts_of, holds, value_at
+from schemas.policy import Effect, Grant, Layer, Rewrite, Test
 from tests.unit.builders import a_grant, a_policy, a_step
 from tests.unit.strategies import examples
 
@@ -45,46 +43,21 @@ def test_an_answer_names_its_grant_and_its_reason() -> None:
 @pytest.mark.parametrize("strict", STRICTNESS)
 def test_the_strictest_grant_that_fits_decides(strict: Effect) -> None:
     """An allow written later would undo a deny."""
-    done = "allow" if strict == "narrow" else strict  # it narrows nothing here
+    said: dict[str, Any] = {"narrow": {"narrow": {"arguments.x": 1}}}
     for other in STRICTNESS[: STRICTNESS.index(strict) + 1]:
-        assert answer((a_grant(other), a_grant(strict))).effect == done
-        assert answer((a_grant(strict), a_grant(other))).effect == done
+        pair = [a_grant(each, **said.get(each, {})) for each in (other, strict)]
+        for grants in (pair, pair[::-1]):
+            assert answer(tuple(grants), arguments={"x": 2}).effect == strict
 
 
-CAP = {"narrow": {"arguments.limit": 10}}
-
-
-def narrowed(arguments: dict[str, object], *grants: Grant) -> Answer:
-    """Return the answer about a call with these arguments."""
-    return PolicyView(a_policy(*grants)).judge(a_step("tool_call", tool="search", arguments=arguments))
-
-
-def test_a_grant_that_narrows_says_what_the_tool_should_have_got() -> None:
-    """A call that went ahead in full although the policy caps it would pass for an honest one."""
-    found = narrowed({"limit": 900, "q": "x"}, a_grant("narrow", name="cap", reason="ten at a time", **CAP))
-    assert found == Answer("narrow", "cap", "grant", "ten at a time", {"limit": 10, "q": "x"})
-    assert narrowed({"limit": 9}, a_grant("narrow", name="cap", **CAP)).effect == "allow"
-    assert narrowed({"limit": "many"}, a_grant("narrow", name="cap", **CAP)).effect == "deny"
-
-
-def test_what_comes_out_of_narrowing_is_judged_again() -> None:
-    """A cap could lead around a refusal."""
-    no = a_grant("deny", name="no", when={"arguments.limit": {"eq": 10}})
-    assert narrowed({"limit": 900}, a_grant("narrow", **CAP), no).grant == "no"
-    clear = a_grant("clear", name="wait", when={"arguments.limit": {"gte": 5}})
-    waits = narrowed({"limit": 900}, a_grant("narrow", **CAP), clear)
-    assert (waits.effect, waits.grant, waits.arguments) == ("clear", "wait", {"limit": 10})
-
-
-def test_what_was_not_published_is_taken_to_be_as_the_gate_found_it() -> None:
-    """An agent would be stopped because its own secret was kept from Lictor."""
-    iban = {"iban": "[redacted:iban:0123456789abcdef]", "body": "long"}
-    allow = a_grant("allow", when={"arguments.iban": {"glob": ["DE*"]}, "spent.tool_calls": {"lt": 5}})
-    deny = a_grant("deny", when={"amounts.paid": {"gt": 0}, "arguments.iban": {"glob": ["*"]}})
-    assert narrowed(iban, allow, deny).effect == "allow"
-    cut = a_step("tool_call", tool="t", arguments=iban, cut={"arguments.body": Cut(70_000, "d")})
-    short = a_grant("allow", when={"arguments.body": {"max_length": 9, "glob": ["*end"]}})
-    assert PolicyView(a_policy(short)).judge(cut).effect == "allow"
+def test_a_grant_that_narrows_has_the_arguments_rewritten() -> None:
+    """A call that the policy wanted capped would be judged as allowed in full."""
+    grants = (a_grant("narrow", name="cap", narrow={"arguments.limit": 10}, reason="ten at a time"), a_grant("allow"))
+    asked = {"limit": 100, "of": {"x": 1}}
+    assert answer(grants, arguments=asked) == Answer("narrow", "cap", "grant", "ten at a time", {**asked, "limit": 10})
+    assert asked["limit"] == 100
+    assert answer(grants, arguments={"limit": 10}) == Answer("allow", "cap", "grant", "ten at a time")
+    assert answer((a_grant("narrow", "web.*"),)).rule == "no_grant"
 
 
 @examples(100)
@@ -137,12 +110,14 @@ def test_where_a_grant_allows_every_member_of_a_list_must_pass(
     assert (effect({"arguments.to": test}, {"to": value}) == "allow") is fits
 
 
-@pytest.mark.parametrize("strict", ["deny", "ask", "clear"])
+@pytest.mark.parametrize("strict", ["deny", "ask", "clear", "narrow"])
 def test_where_a_grant_is_wary_one_member_of_a_list_is_enough(strict: Effect) -> None:
     """A forbidden recipient could hide among permitted ones."""
     when = {"arguments.to": {"glob": ["*@evil.example"]}}
-    assert effect(when, {"to": ["a@ours.example", "x@evil.example"]}, of=strict) == strict
-    assert effect(when, {"to": ["a@ours.example"]}, of=strict) == "allow"
+    rewriting = {"narrow": {"arguments.to": Rewrite(keep=("*@ours.example",))}} if strict == "narrow" else {}
+    grants = (a_grant(strict, when=when, **rewriting), a_grant("allow"))
+    assert answer(grants, arguments={"to": ["a@ours.example", "x@evil.example"]}).effect == strict
+    assert answer(grants, arguments={"to": ["a@ours.example"]}).effect == "allow"
 
 
 def test_an_empty_list_names_nobody() -> None:
@@ -257,11 +232,10 @@ def test_conditions_can_ask_who_acts_for_whom_and_what_was_read() -> None:
 
 def test_a_path_leads_to_one_value_or_to_nothing() -> None:
     """A condition could be met by a value that stands elsewhere."""
-    values = facts_of(a_step("tool_call", tool="t", arguments={"a": {"b": 1}}), (), (), 0).values
+    values = facts_of(a_step("tool_call", tool="t", arguments={"a": {"b": 1}}), ()).values
     assert value_at(values, "arguments.a.b") == 1
     assert value_at(values, "arguments.a") == {"b": 1}
-    assert value_at(values, "arguments.a.b.c") is value_at(values, "nothing") is value_at({}, "") is MISSING
-    assert value_at(values, "spent.tokens") is UNSEEN
+    assert value_at(values, "arguments.a.b.c") is value_at(values, "nothing") is value_at({}, "")
 
 
 def test_trusted_tools_are_named_by_glob() -> None:

@@ -1,5 +1,6 @@
 """Recorded sessions are judged as they would be live: one line each, in the design's own words, the same every time."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +162,15 @@ def test_the_same_input_twice_gives_the_same_output(tmp_path: Path) -> None:
         write_results(results(tmp_path, *recorded), tmp_path / name, lambda: None)
         outputs.append((tmp_path / name).read_bytes())
     assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"")])
+def test_a_file_without_a_session_is_told_and_gives_an_empty_result(home: Path, tmp_path: Path, content: bytes) -> None:
+    """A recording that was never written would pass for one in which nothing was found."""
+    (tmp_path / "s.jsonl").write_bytes(content)
+    done = run("backtest", str(tmp_path / "s.jsonl"), "--out", str(tmp_path / "out"))
+    assert (done.code, (tmp_path / "out").read_bytes()) == (0, b"")
+    assert done.err == f"lictor: there is no session in {tmp_path / 's.jsonl'}: nothing is done with it\n"
 
 
 def test_one_session_does_not_change_what_is_found_in_another(tmp_path: Path) -> None:

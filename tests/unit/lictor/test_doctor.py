@@ -100,6 +100,15 @@ def test_a_running_lictor_is_reported(home: Path) -> None:
     assert entry("kafka").state == "missing"
 
 
+@pytest.mark.parametrize("text", ["{", json.dumps({"pid": os.getpid()}), '{"pid": 4194305, "kafka": "k:1", "sql": ""}'])
+def test_a_run_file_that_means_nothing_is_told(home: Path, text: str) -> None:
+    """The command that looks for what is wrong would itself end in a stack trace."""
+    home.mkdir()
+    (home / "run.json").write_text(text, encoding="utf-8")
+    found = entry("lictor up")
+    assert (found.state, "run.json" in found.what, found.remedy) == ("warning", True, "`lictor up` writes it anew")
+
+
 def test_a_cache_folder_that_cannot_be_made_is_no_stack_trace(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command that looks for what is wrong would itself break on it."""
     (home.parent / "file").write_text("", encoding="utf-8")

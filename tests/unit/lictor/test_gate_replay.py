@@ -7,8 +7,9 @@ from detectors.state import FlowState, Reading, TraceEntry, TraceState
 from lictor.gate_replay import gated, reads_so_far
 from lictor_agent import gate as live
 from lictor_agent.policy import read_policy
+from schemas.ids import content_digest
 from schemas.policy import AgentMode, AgentPolicy, Clearance, Grant, Layer, Test
-from schemas.step import Step, read_step
+from schemas.step import Step, content, read_step
 from schemas.step import encode_step as encoded
 from tests.unit.streams._builders import step
 
@@ -18,7 +19,7 @@ GRANTS = (
     Grant(id="never", effect="deny", tools=("db.drop",), reason="never"),
     Grant(id="ask", effect="ask", tools=("pay",)),
     Grant(id="wait", effect="clear", tools=("deploy",)),
-    Grant(id="less", effect="narrow", tools=("search",), narrow={"limit": 10}),
+    Grant(id="less", effect="narrow", tools=("search",), narrow={"arguments.limit": 10}),
     Grant(id="clean", effect="allow", tools=("post",), when={"reads": Test(none_of=("untrusted",))}),
     Grant(id="model", effect="allow", models=("good",)),
     Grant(id="peer", effect="allow", agents=("clerk",)),
@@ -47,7 +48,7 @@ def policy(mode: AgentMode) -> AgentPolicy:
     return AgentPolicy(
         agent_id="a", version=7, issued_us=1, mode=mode, layers=(Layer(name="org", grants=GRANTS),),
         traits={"mail.send": ("egress", "irreversible")}, clearance=Clearance(traits=("irreversible",)),
-        words={"read": ()},
+        words={"read": (), "search": ()},
     )  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def live_verdict(mode: AgentMode, call: Step, reads: tuple[str, ...]) -> tuple[s
     answer = compiled.judge(live.Call(kind, call.tool or call.model or call.to_agent, values))
     verdict = live.verdict_in(mode, answer)
     waits = kind == "tools" and not compiled.traits(call.tool).isdisjoint(compiled.policy.clearance.traits)
-    return ("hold" if verdict == "allow" and mode != "observe" and waits else verdict), answer.grant
+    return ("hold" if verdict in ("allow", "narrow") and mode != "observe" and waits else verdict), answer.grant
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -76,7 +77,7 @@ def test_the_replayed_gate_says_what_the_live_gate_says(mode: AgentMode, reads: 
 def test_every_verdict_is_replayed() -> None:
     """A kind of answer would be missing from every figure."""
     verdicts = {gate.verdict for call in CALLS if (gate := gated(call, PolicyView(policy("enforce"))).gate) is not None}
-    assert verdicts == {"allow", "deny", "ask", "hold"}
+    assert verdicts == {"allow", "narrow", "deny", "ask", "hold"}
 
 
 @pytest.mark.parametrize("kind", ["message", "tool_result", "run_started", "run_ended", "heartbeat", "memory_read"])
@@ -91,7 +92,15 @@ def test_a_replayed_step_is_one_that_detect_believes() -> None:
     for call in CALLS:
         found = gated(call, PolicyView(policy("enforce")))
         assert read_step(encoded(found)) == found
-        assert found.digest == call.digest
+        assert found.digest == (call.digest if found.asked is None else content_digest(content(found)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_narrowed_call_is_replayed_with_what_its_tool_would_have_got(mode: AgentMode) -> None:
+    """A backtest would judge arguments that no tool ever gets."""
+    found = gated(step(1, "tool_call", tool="search", arguments={"limit": 100}), PolicyView(policy(mode)))
+    narrowed = ({"limit": 10}, {"limit": 100})
+    assert (found.arguments, found.asked) == (({"limit": 100}, None) if mode == "observe" else narrowed)
 
 
 def test_what_a_trace_has_read_is_what_the_gate_in_the_process_would_know() -> None:

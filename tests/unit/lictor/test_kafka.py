@@ -24,7 +24,7 @@ from schemas.errors import BadInput, InUse
 HOLD = """
 import sys
 from pathlib import Path
-from lictor.kafka import lock_folder
+from lictor.folders import lock_folder
 held = lock_folder(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -90,7 +90,7 @@ def test_a_broker_that_never_started_can_be_stopped(tmp_path: Path) -> None:
     kafka = EmbeddedKafka(tmp_path)
     kafka.stop()
     kafka.kill()
-    assert kafka.last_words() == ""
+    assert kafka.last_words() == "it left no word"
 
 
 def test_jars_that_are_there_are_used_without_asking_anybody(home: Path) -> None:
@@ -115,12 +115,42 @@ def test_the_start_cache_is_made_once_and_then_used(home: Path) -> None:
     cache_folder().mkdir(parents=True)
     first = AotCache("classpath")
     assert first.options()[0] == f"-XX:AOTCacheOutput={first.fresh}"
-    first.keep()
+    first.keep(143)
     assert not first.path.exists()
     first.fresh.write_bytes(b"cache")
-    first.keep()
+    first.keep(143)
     assert AotCache("classpath").options()[0] == f"-XX:AOTCache={first.path}"
     assert AotCache("another").path != first.path
+
+
+@pytest.mark.parametrize("status", [-9, 1, 137])
+def test_a_start_cache_that_was_not_finished_is_not_kept(home: Path, status: int) -> None:
+    """A kill at the wrong moment would leave a broken cache to every later start, or a file of 70 MB each time."""
+    cache_folder().mkdir(parents=True)
+    cache = AotCache("classpath")
+    cache.fresh.write_bytes(b"half a ca")
+    cache.fresh.with_name(f"{cache.fresh.name}.config").write_bytes(b"x")
+    cache.keep(status)
+    assert list(cache_folder().iterdir()) == []
+
+
+def test_what_makers_left_that_were_killed_is_removed(home: Path) -> None:
+    """Each kill -9 of `lictor up` would leave 70 MB behind."""
+    cache_folder().mkdir(parents=True)
+    mine = f"kafka-0123456789abcdef.{os.getpid()}.1"
+    dead = "kafka-0123456789abcdef.4194305.1"
+    others = ["kafka-4.4.0.classpath", "kafka-0123456789abcdef.aot", "kafka-4.4.0.lock", mine]
+    for name in (*others, dead, f"{dead}.config"):
+        (cache_folder() / name).write_bytes(b"x")
+    AotCache("classpath")
+    assert sorted(path.name for path in cache_folder().iterdir()) == sorted(others)
+
+
+def test_a_file_in_the_place_of_its_folder_is_told(tmp_path: Path) -> None:
+    """A file called `kafka` in the data folder would end in a stack trace."""
+    (tmp_path / "kafka").write_text("", encoding="utf-8")
+    with pytest.raises(BadInput, match="a file stands where a folder must be"):
+        EmbeddedKafka(tmp_path / "kafka").start()
 
 
 def test_a_free_port_can_be_bound() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lictor.keys import OPERATOR, OPERATOR_MAY, ROLES, Keys, readable_by_others
-from schemas.errors import KeysMissing
+from schemas.errors import BadInput, KeysMissing
 from schemas.keys import KEY_LIST, KeyList
 from schemas.seal import agent_key, key_id_of, public_bytes
 from streams.topics import Topics
@@ -217,3 +217,12 @@ def test_a_write_that_is_cut_short_leaves_the_old_list(keys: Keys) -> None:
     keys.revoke(keys.key_list().keys[0].key_id)
     assert keys.key_list().version == 2
     assert not (keys.folder / "list.new").exists()
+
+
+@pytest.mark.parametrize("place", ["keys", "keys/people"])
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, place: str) -> None:
+    """A file that happens to be called `keys` would end in a stack trace."""
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("", encoding="utf-8")
+    with pytest.raises(BadInput, match="set LICTOR_KEYS"):
+        Keys(tmp_path / "keys").make()

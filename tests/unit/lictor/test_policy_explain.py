@@ -29,3 +29,24 @@ def test_arguments_that_are_no_object_are_refused(arguments: str) -> None:
     ran = run("policy", "explain", "invoices", "payments.create", arguments, "--file", EXAMPLE)
     assert ran.code == 2
     assert "must be a JSON object" in ran.err
+
+
+def test_an_agent_is_explained_in_sentences() -> None:
+    """Nobody but its author could tell what a policy lets an agent do."""
+    ran = run("policy", "explain", "invoices", "--file", EXAMPLE)
+    lines = ran.out.splitlines()
+    assert lines[1] == "does alone:"
+    waits = lines.index("does once `detect` has cleared it:")
+    assert lines[waits + 1].startswith("  tools payments.create where arguments.amount_eur above 0 and at most 500")
+    assert "mode enforce, policy version 1" in lines
+    said = json.loads(run("policy", "explain", "invoices", "--file", EXAMPLE, "--json").out)
+    assert list(said["does"]) == ["does alone", "does once `detect` has cleared it"]
+    assert "every tool is refused" in run("policy", "explain", "stranger", "--file", EXAMPLE).out
+
+
+def test_a_refusal_is_explained_with_what_the_model_is_told() -> None:
+    """A developer would not know what his model reads when it is refused."""
+    told = run("policy", "explain", "invoices", "payments.create", '{"amount_eur": 501}', "--file", EXAMPLE).out
+    assert "the model is told: refused by Lictor (no_grant, policy version 1)" in told
+    assert "at most 500" in told
+    assert "(by the words of its name: payments, create)" in told

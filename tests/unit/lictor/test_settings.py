@@ -100,12 +100,21 @@ def test_a_running_lictor_is_found_by_its_run_file(tmp_path: Path) -> None:
     """`lictor status` would not find the Lictor that runs beside it."""
     settings = Settings(home=tmp_path)
     assert settings.running() == {}
-    (tmp_path / "run.json").write_text(json.dumps({"pid": os.getpid(), "kafka": "k:1"}), encoding="utf-8")
+    (tmp_path / "run.json").write_text(json.dumps({"pid": os.getpid(), "kafka": "k:1", "sql": ""}), encoding="utf-8")
     assert settings.running()["kafka"] == "k:1"
 
 
+ALIVE = {"pid": os.getpid(), "kafka": "k:1", "sql": "127.0.0.1:1"}
+DAMAGED = [{"pid": "x"}, {"pid": None}, {"pid": 4194305}, {"pid": 1e30}, {"pid": True}, {"pid": 0}, {"pid": -1}]
+DAMAGED += [{"pid": 1 << 70}, {"kafka": None}, {"kafka": ""}, {"kafka": "nowhere"}, {"sql": None}, {"sql": "x:y"}]
+PARTIAL = [{name: value for name, value in ALIVE.items() if name != missing} for missing in ALIVE]
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "{}", "[]", "null", '"x"', '{"pid": "x"}', '{"pid": null}', '{"pid": 4194305}', '{"pid": 1e30}']
+    "text",
+    ["", "{", "{}", "[]", "null", '"x"', "[" * 100_000, *map(json.dumps, PARTIAL)]
+    + [json.dumps({**ALIVE, **damage}) for damage in DAMAGED],
+    ids=lambda text: text[:60],
 )
 def test_a_damaged_or_stale_run_file_means_that_nothing_runs(tmp_path: Path, text: str) -> None:
     """After a power cut every verb would end in a stack trace, or talk to a process that is gone."""

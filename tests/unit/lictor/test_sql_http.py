@@ -1,6 +1,8 @@
 """The SQL endpoint answers programs of this machine, in ClickHouse's own protocol, and no web page."""
 
 import http.client
+import socket
+import struct
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import pytest
 from lictor.cli.look import _AGENTS
 from lictor.history import History
 from lictor.sql_http import SqlEndpoint
-from schemas.errors import BadInput, StoreUnavailable
+from schemas.errors import BadInput, BadSettings, StoreUnavailable
 from storage.guard import MAX_SQL
 from storage.store import Store
 from storage.tables import rows_of
@@ -237,6 +239,46 @@ def test_the_list_of_agents_can_be_asked_through_the_guard(endpoint: SqlEndpoint
         names, rows = history.rows(_AGENTS)
     agents = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
     assert (agents[AGENT]["runs"], agents[AGENT]["live_runs"]) == (1, 1)
+
+
+def test_a_client_that_goes_away_before_its_answer_is_passed_over(
+    endpoint: SqlEndpoint, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every closed browser tab would leave a stack trace in the archive's log."""
+    handled = threading.Event()
+    pass_over = endpoint.server.handle_error
+
+    def noting(request: object, client: object) -> None:
+        pass_over(request, client)
+        handled.set()
+
+    monkeypatch.setattr(endpoint.server, "handle_error", noting)
+    host, _, port = endpoint.address.partition(":")
+    client = socket.create_connection((host, int(port)))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone at once, with a reset
+    sql = quote("SELECT number, sleepEachRow(0.1) FROM numbers(3)")
+    client.sendall(f"GET /?query={sql} HTTP/1.1\r\nHost: {endpoint.address}\r\n\r\n".encode())
+    client.close()
+    assert handled.wait(30)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_mistake_of_ours_is_told_in_the_log(endpoint: SqlEndpoint, caplog: pytest.LogCaptureFixture) -> None:
+    """What fails in Lictor itself would be passed over with what clients do."""
+    for error in (BrokenPipeError(), ZeroDivisionError()):
+        try:
+            raise error
+        except (BrokenPipeError, ZeroDivisionError):
+            endpoint.server.handle_error(None, None)
+    assert [record.getMessage() for record in caplog.records] == ["a request failed"]
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do(history: Path, endpoint: SqlEndpoint) -> None:
+    """The archive would end again and again with a stack trace as its last word."""
+    port = int(endpoint.address.rpartition(":")[2])
+    with pytest.raises(BadSettings, match="set LICTOR_SQL_PORT to another port") as bad:
+        SqlEndpoint(history, port)
+    assert str(port) in str(bad.value)
 
 
 def test_a_stopped_endpoint_answers_nobody(store: Store, history: Path) -> None:

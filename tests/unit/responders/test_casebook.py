@@ -335,7 +335,7 @@ def test_only_a_trusted_layers_receipt_proves_a_stop(receipts: list[tuple[dict[s
     book = a_book()
     command = ordered(book.on_finding(a_finding(), STOP, NOW))
     for fields, trusted in receipts:
-        assert book.on_receipt(a_receipt(**({"command_id": command.command_id} | fields)), trusted=trusted) == []
+        assert book.on_receipt(a_receipt(**({"command_id": command.command_id} | fields)), NOW, trusted=trusted) == []
     assert book.cases[AGENT].orders[command.command_id].proof == proof
 
 

@@ -4,12 +4,15 @@ import pytest
 
 from responders import LADDER
 from responders.casebook import COMMAND_LIFE_US, STOP_STANDS_US, Casebook
+from responders.cases import KEPT_WORDS, WORD_LIFE_US
 from responders.limits import Limiter
+from schemas.approval import Approval
 from schemas.command import Command
 from schemas.containment import Containment
 from schemas.message import Message
+from schemas.rules import Row
 from schemas.verdict import Verdict
-from tests.unit.builders import AGENT, NOW, RUN, a_finding, a_rule_book, a_verdict
+from tests.unit.builders import AGENT, NOW, RUN, a_finding, a_receipt, a_rule_book, a_verdict
 
 
 def a_book() -> Casebook:
@@ -133,6 +136,16 @@ def test_kills_that_name_no_command_are_kept_apart_by_their_own_ids() -> None:
     assert book.on_verdict(a_verdict("lift"), NOW) == []
 
 
+def test_the_words_heard_are_bounded_and_forgotten_when_they_are_too_old_to_be_believed() -> None:
+    """An agent's case would grow with each word of a person until it fits no checkpoint."""
+    book = a_book()
+    for number in range(KEPT_WORDS + 10):
+        book.on_verdict(a_verdict("ack"), NOW + number)
+    assert len(book.cases[AGENT].heard) == KEPT_WORDS
+    book.on_verdict(a_verdict("ack"), NOW + KEPT_WORDS + 10 + 2 * WORD_LIFE_US)
+    assert len(book.cases[AGENT].heard) == 1
+
+
 def test_very_many_orders_of_a_person_still_fit_into_a_set() -> None:
     """The set would outgrow what can be published, and nothing be ordered any more."""
     book = a_book()
@@ -150,3 +163,20 @@ def test_a_long_reason_is_cut_and_not_refused() -> None:
     verdict: Verdict = a_verdict("pause", command_id="p1", reason="because " * 500)
     assert book.on_verdict(verdict, NOW)
     assert commands(book.on_verdict(a_verdict("resume", reason="because " * 500), NOW))
+
+
+def test_where_the_supervisor_refuses_a_stop_a_person_is_asked_once() -> None:
+    """An agent that shares its process would go on, and nobody be asked what should be done."""
+    book = a_book()
+    command = next(
+        m for m in book.on_finding(a_finding(), a_rule_book(Row(id="r", action="stop")), NOW) if isinstance(m, Command)
+    )
+    refusal = {"layer": "supervisor", "status": "refused", "reason": "3 other runs live in this process"}
+    assert book.on_receipt(a_receipt(command.command_id, **refusal), NOW, trusted=False) == []
+    (question,) = book.on_receipt(a_receipt(command.command_id, **refusal), NOW, trusted=True)
+    assert isinstance(question, Approval)
+    assert "--force" in question.question
+    assert (question.reason, question.incident_id) == ("3 other runs live in this process", command.incident_id)
+    assert book.on_receipt(a_receipt(command.command_id, **refusal), NOW, trusted=True) == []
+    other = a_receipt(command.command_id, run_id="another", **refusal)
+    assert book.on_receipt(other, NOW, trusted=True) == []

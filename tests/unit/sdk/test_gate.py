@@ -1,5 +1,6 @@
 """The gate asks before each call: grants, budgets, cold starts; and no effect goes ahead without its step."""
 
+import asyncio
 import shutil
 import sys
 import threading
@@ -52,8 +53,8 @@ def test_a_denied_call_says_why_by_which_rule_and_version(lab: Lab) -> None:
         refused = denied(run, "crm.drop", id=1)
     assert (refused.verdict, refused.rule, refused.grant, refused.policy_version) == ("deny", "grant", "no", 7)
     assert str(refused) == (
-        "refused by Lictor (grant, policy version 7): customers are not dropped. "
-        "Allowed tools: crm.*, pay. Do not try another way; say so instead."
+        "refused by Lictor (grant, policy version 7): customers are not dropped. Allowed tools: crm.*, pay. "
+        "Do not try another way; say so instead."
     )
     (call,) = [step for step in lab.steps() if step.kind == "tool_call"]
     assert call.gate is not None
@@ -183,6 +184,27 @@ def test_a_call_with_effects_goes_to_disk_where_kafka_does_not_answer(
         assert lab.agent.link.counters["spooled"] == 1
     assert len(list(lab.folder.rglob("*.spool"))) == 1
     lab.agent.link.outbox.close([])
+
+
+def test_only_the_first_call_of_an_outage_waits_for_kafka(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Kafka is away an agent would take a second longer for each call, and an hour for its work of a minute."""
+    link = lab.agent.link
+    monkeypatch.setattr(passage, "ACK_PATIENCE_S", 0.01)
+    lab.policy(version=2, traits={"*": ["mutates"]})
+    with lab.agent.run() as run:
+        with run.tool("crm.write"):
+            pass
+        monkeypatch.setattr(passage, "ACK_PATIENCE_S", 3600.0)
+        with run.tool("crm.write"):
+            assert link.counters["spooled"] == 2
+    record = lab.agent.record("steps", "k", "step", b"{}")
+    link._flying[id(record)] = record
+    done: asyncio.Future[None] = asyncio.Future(loop=asyncio.new_event_loop())
+    done.set_result(None)
+    link._done(record, done)
+    done.get_loop().close()
+    assert not link.slow, "Kafka answers again, and is waited for again"
+    link.outbox.close([])
 
 
 def test_a_call_with_effects_is_refused_where_neither_kafka_nor_the_disk_takes_it(

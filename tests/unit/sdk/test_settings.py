@@ -4,6 +4,7 @@ import pwd
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lictor_agent import Agent, AgentSettings, BadConfiguration, connect
 from lictor_agent.settings import kafka_client, read_key
@@ -69,6 +70,18 @@ def test_a_file_without_a_key_is_refused(tmp_path: Path, content: bytes) -> None
     (tmp_path / "a.key").write_bytes(content)
     with pytest.raises(BadConfiguration, match="LICTOR_ROOT_KEY"):
         AgentSettings.read({**ENOUGH, "LICTOR_ROOT_KEY": str(tmp_path / "a.key")})
+
+
+@pytest.mark.parametrize(("half", "said"), [("root.pub", "public"), ("root.key", "private")])
+def test_the_root_key_is_no_agents_key(tmp_path: Path, half: str, said: str) -> None:
+    """Two paths mixed up would let an agent start whose every step is refused, or which holds the key to everything."""
+    private = Ed25519PrivateKey.generate()
+    root = private.public_key().public_bytes_raw().hex()
+    (tmp_path / "root.pub").write_text(root, encoding="ascii")
+    (tmp_path / "root.key").write_text(private.private_bytes_raw().hex(), encoding="ascii")
+    with pytest.raises(BadConfiguration, match=f"LICTOR_AGENT_KEY is the {said} root key") as bad:
+        AgentSettings.read({**ENOUGH, "LICTOR_ROOT_KEY": root, "LICTOR_AGENT_KEY": str(tmp_path / half)})
+    assert private.private_bytes_raw().hex() not in str(bad.value)
 
 
 def test_settings_never_show_a_secret() -> None:

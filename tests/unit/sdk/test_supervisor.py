@@ -204,7 +204,7 @@ def test_two_honest_runs_in_one_process_refuse_the_stop(watch: Watch, capfd: pyt
     assert supervisor.run() == -signal.SIGTERM
     receipts = watch.receipts(supervisor)
     assert said(receipts) == [("c-1", "refused", None), ("c-2", "received", None), ("c-2", "effective", -15)]
-    assert receipts[0].reason == "1 other runs live in this process; a person must decide"
+    assert receipts[0].reason == "1 other runs live in this process and would end with it; a person must decide"
 
 
 def test_two_runs_that_are_both_stopped_end_the_process(watch: Watch) -> None:
@@ -228,8 +228,8 @@ def with_orders(supervisor: Supervisor, runs: int, order: Callable[[], None]) ->
     """Run a supervisor; once its child has announced its runs, give orders from another thread."""
     heard, note = threading.Semaphore(0), supervisor._note
 
-    def noted(event: str, agent_id: str, run_id: str, command_id: str) -> None:
-        note(event, agent_id, run_id, command_id)
+    def noted(event: str, agent_id: str, run_id: str, command_id: str, seq: int) -> None:
+        note(event, agent_id, run_id, command_id, seq)
         heard.release()
 
     supervisor._note = noted  # type: ignore[method-assign]  # the same, and it tells us

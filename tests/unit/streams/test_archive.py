@@ -13,10 +13,12 @@ from schemas import ids
 from schemas.dead_letter import DeadLetter
 from schemas.errors import StoreUnavailable
 from schemas.liveness import Liveness
-from schemas.seal import AGAIN, SIGNATURE, header
-from schemas.step import Step
+from schemas.seal import AGAIN, SIGNATURE, Keyring, header
+from schemas.step import Step, canonical_step
 from schemas.verdict import Verdict
+from storage import tables
 from storage.store import Store
+from storage.tables import ROWERS, Origin
 from streams.archive import Archive, _by_month
 from streams.records import Output
 from streams.topics import Topics
@@ -87,6 +89,43 @@ def test_bad_records_become_dead_letters_and_their_neighbours_are_kept(store: St
     assert offsets(store, "steps", world) == [1, 3, 4, 6]
     assert {letter.by for letter in messages(outputs, world.topics.dead_letters, DeadLetter)} == {"archive"}
     assert stream.counters["refused"] == 2
+
+
+def test_a_record_that_lictor_itself_fails_on_is_refused_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One record that meets a mistake of ours would end the archive, and each of its successors after it."""
+    whole = ROWERS["steps"]
+
+    def breaking(origin: Origin, value: bytes | None, ring: Keyring | None) -> bytes:
+        if origin.offset == 2:
+            raise ZeroDivisionError
+        return whole(origin, value, ring)
+
+    monkeypatch.setitem(ROWERS, "steps", breaking)
+    world, stream = archive(store, "a-failing")
+    outputs = judged(stream, [*steps(world, 3), world.step_record(step(4), offset=4)])
+    (letter,) = messages(outputs, world.topics.dead_letters, DeadLetter)
+    assert (letter.offset, letter.kind, letter.by) == (2, "failed", "archive")
+    assert "ZeroDivisionError" in letter.reason
+    assert offsets(store, "steps", world) == [1, 3, 4]
+    assert (stream.counters["failed"], stream.counters["refused"], stream.counters["steps"]) == (1, 1, 3)
+
+
+def test_a_repeat_that_lictor_itself_fails_on_is_refused_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spool sent late would end the archive where a plain record does not."""
+
+    def breaking(value: bytes | None) -> tuple[Step, bytes]:
+        if b"of-evil" in (value or b""):
+            raise ZeroDivisionError
+        return canonical_step(value)
+
+    monkeypatch.setattr(tables, "canonical_step", breaking)
+    world, stream = archive(store, "a-again-failing")
+    batch = [replace(world.step_record(own_step(n, text=text)), headers=((AGAIN, b"1"),)) for n, text in AGAINS]
+    assert letters(world, judged(stream, batch)) == {2: "failed"}
+    assert offsets(store, "steps", world) == [1, 3]
+
+
+AGAINS = ((1, "of-good"), (2, "of-evil"), (3, "of-more-good"))
 
 
 @pytest.mark.parametrize("at", [(0,), (7,), (3,), (0, 1), (2, 5), (0, 1, 2, 3, 4, 5, 6, 7)])

@@ -1,5 +1,6 @@
 """Findings, receipts and people's words become orders: signed, once, within limits, and over any restart."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,7 @@ from streams.records import Output
 from streams.respond import LIMITS, Respond
 from tests.unit.streams._builders import AGENT, NOW_MS, RUN, Read, World, finding, judged, messages, restored, rules
 
+WORDS = itertools.count()
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -44,10 +46,11 @@ def found(world: World, number: int = 1, role: str = "detect", **fields: Any) ->
 
 
 def said(world: World, kind: str, role: str = "person", **fields: Any) -> Read:
-    """Return what a person tells `respond`."""
-    place = {name: fields.pop(name) for name in ("timestamp", "offset") if name in fields}
-    base = {"verdict_id": "v", "kind": kind, "agent_id": AGENT, "run_id": RUN, "command_id": "by-hand"}
-    word = Verdict.model_validate({**base, "reason": "it looked wrong", "person": "alice", "time_us": 1, **fields})
+    """Return what a person tells `respond`, taken by Kafka when it is said; each word has an id of its own."""
+    place = {"timestamp": NOW_MS, **{name: fields.pop(name) for name in ("timestamp", "offset") if name in fields}}
+    base = {"verdict_id": f"v{next(WORDS)}", "kind": kind, "agent_id": AGENT, "run_id": RUN, "command_id": "by-hand"}
+    said = {"reason": "it looked wrong", "person": "alice", "time_us": place["timestamp"] * 1000}
+    word = Verdict.model_validate({**base, **said, **fields})
     return world.signed(world.topics.verdicts, word.agent_id, word, role, **place)
 
 
