@@ -1,7 +1,6 @@
 """What a dead process left is taken by one, whole, in order; and nothing that lives is taken from it."""
 
 import fcntl
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -134,20 +133,3 @@ def test_a_drain_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(LictorAgentError, match=r"Kafka at 127\.0\.0\.1:9 cannot be reached"):
         drain(tmp_path, NOBODY)
     assert len(read(tmp_path)) == 3
-
-
-def test_the_child_of_a_fork_does_not_hold_the_drain(tmp_path: Path) -> None:
-    """A drain that forks would lock everybody out for as long as its child lives."""
-    abandoned(tmp_path)
-    (leftover,) = leftovers(tmp_path, AGENT)
-    leftover.release()
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(write_end)
-        os.read(read_end, 1)
-        os._exit(0)
-    assert len(read(tmp_path)) == 3
-    os.close(write_end)
-    os.close(read_end)
-    os.waitpid(pid, 0)
