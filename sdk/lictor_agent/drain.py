@@ -78,7 +78,7 @@ async def _drained(folders: Iterable[Path], settings: AgentSettings) -> Drained:
         await asyncio.wait_for(producer.start(), CONNECT_S)
     except (KafkaError, OSError, TimeoutError) as error:
         await stopped(producer)
-        raise LictorAgentError(f"Kafka at {settings.kafka} cannot be reached: {error or 'no answer'}") from None
+        raise LictorAgentError(f"Kafka at {settings.kafka} cannot be reached: {str(error) or 'no answer'}") from None
     found = Drained()
     try:
         for folder in folders:
@@ -130,7 +130,7 @@ async def _send(producer: AIOKafkaProducer, leftover: Leftover, counters: Counte
         await asyncio.wait_for(_send_all(producer, batch, counters), silent_s)
         leftover.done()
     except (KafkaError, OSError) as error:  # a TimeoutError is one
-        log.warning("the spool of an earlier process was not sent whole: %s", error or "no answer")
+        log.warning("the spool of an earlier process was not sent whole: %s", str(error) or "no answer")
         return False
     finally:
         leftover.release()

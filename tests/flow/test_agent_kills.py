@@ -59,31 +59,23 @@ def nursery(world: World, log: Path) -> Iterator[Callable[[], int]]:
         given.close()
 
 
-@contextmanager
-def faltering(broker: EmbeddedKafka, *, dies: bool) -> Iterator[None]:
-    """Have the broker freeze again and again, for longer than a call waits for it; or also be killed and started again."""
-    chance, ending = random.Random(SEED + 1), threading.Event()
+def falter(broker: EmbeddedKafka, ended: threading.Event, *, dies: bool) -> None:
+    """Have the broker freeze again and again, for longer than a call waits for it; or also be killed and started again.
 
-    def falter() -> None:
-        for turn in itertools.count(1):
-            if ending.wait(chance.uniform(0.3, 1.0)) or broker.process is None:
-                return
-            if dies and turn % 8 == 0:
-                broker.kill()
-                ending.wait(chance.uniform(0.5, 3.0))
-                broker.start()
-                continue
-            os.killpg(broker.process.pid, signal.SIGSTOP)
-            ending.wait(chance.uniform(ACK_PATIENCE_S + 0.2, 2.5))
-            os.killpg(broker.process.pid, signal.SIGCONT)
-
-    thread = threading.Thread(target=falter)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
+    In the test's own thread: a broker ends with the thread that started it.
+    """
+    chance = random.Random(SEED + 1)
+    for turn in itertools.count(1):
+        if ended.wait(chance.uniform(0.3, 1.0)) or broker.process is None:
+            return
+        if dies and turn % 8 == 0:
+            broker.kill()
+            ended.wait(chance.uniform(0.5, 3.0))
+            broker.start()
+            continue
+        os.killpg(broker.process.pid, signal.SIGSTOP)
+        ended.wait(chance.uniform(ACK_PATIENCE_S + 0.2, 2.5))
+        os.killpg(broker.process.pid, signal.SIGCONT)
 
 
 def killed(world: World, log: Path, count: int, most_s: float = MOST_S) -> dict[str, int]:
@@ -151,8 +143,12 @@ def kills_of_a_faltering_broker(folder: Path, count: int, *, dies: bool) -> dict
     broker.start()
     try:
         world, log = World(broker.bootstrap, folder, ENFORCING), folder / "tool.log"
-        with faltering(broker, dies=dies):
-            kill_all(world, log, count, FALTERING_S)
+        ended = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            killing = pool.submit(kill_all, world, log, count, FALTERING_S)
+            killing.add_done_callback(lambda _: ended.set())
+            falter(broker, ended, dies=dies)
+            killing.result()
         return accounted(world, log, count)
     finally:
         broker.stop()
