@@ -18,6 +18,7 @@ OTHERS: Final = frozenset(
         "LICTOR_MODE",
         "LICTOR_ROOT_KEY",
         "LICTOR_SPOOL",
+        "LICTOR_SPOOL_MIB",
         "LICTOR_SUPERVISOR",
         "LICTOR_SUPERVISOR_KEY",
     }

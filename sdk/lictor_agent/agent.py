@@ -115,6 +115,7 @@ class Agent:
         """In the child: this process has none of the threads that served the agent. They are made again at its next use."""
         self._stale = True
         self._reviving = threading.Lock()
+        self.link.after_fork()  # at once: a child that never uses it must not keep its parent's files locked
         runs, self.control = self.runs(), self.control.forked()
         for run in runs:
             run.forked()
@@ -126,7 +127,6 @@ class Agent:
         with self._reviving:
             if not self._stale:  # another thread has done it meanwhile
                 return  # type: ignore[unreachable] # mypy does not know of threads
-            getattr(self.link, "after_fork", lambda: None)()
             self.link = Link(self.settings, self.agent_id, self.control.hear)
             self._heart = Heart(self)
             self._waited = False

@@ -5,17 +5,26 @@ it is published again before anything newer, and says so (`lictor-again`), so th
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    KafkaTimeoutError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownProducerId,
+)
 
 from lictor_agent.drain import drain_into
 from lictor_agent.listener import HEARD, Listener, partition_of, stopped
@@ -36,8 +45,16 @@ ACK_PATIENCE_S: Final = 1.0
 """How long a write-ahead waits for the broker before it turns to the disk."""
 MAX_BATCH: Final = 1 << 20
 MAX_FLYING: Final = 5000
+MAX_FLYING_BYTES: Final = 16 << 20
+"""Handed to the producer at once."""
+SILENT_S: Final = 3.0
+"""A broker that has acknowledged nothing for so long is away: the producer itself waits without a word."""
+SAID_S: Final = 5.0
+"""After so long at the start the agent has said itself under what it goes on."""
 PATIENCE_S: Final = 24 * 3600.0
 """How long the producer keeps a batch that the broker does not take: it would reorder what it gave back."""
+SPENT: Final = (InvalidProducerEpoch, OutOfOrderSequenceNumber, ProducerClosed, ProducerFenced, UnknownProducerId)
+"""After these a producer publishes nothing more."""
 
 
 @dataclass(slots=True)
@@ -60,14 +77,24 @@ class Link:
     _loop: asyncio.AbstractEventLoop | None = None
     _wake: asyncio.Event | None = None
     _waking: bool = False
-    _asleep: bool = True
+    _asleep: bool = False
     """The loop waits to be woken. While records keep coming it looks again by itself: waking it costs the agent's thread
     a system call, and the interpreter's lock besides."""
+    _flying_bytes: int = 0
+    _moved_s: float = 0.0
+    """When the broker last acknowledged something, or was given something with nothing else under way."""
+    _hold_s: float = 0.0
+    """Until when nothing is sent, after the broker refused something: nothing newer may overtake it."""
+    _spent: bool = False
+    """The producer publishes nothing more; another is needed."""
+    _away: dict[str, float] = field(default_factory=dict)
+    """What does not work now, `publish` or `listen`, and since when."""
+    _told: bool = False
     _thread: threading.Thread | None = None
     _partitions: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.settings.spool, self.agent_id, self.counters)
+        self.outbox = Outbox(self.settings.spool, self.agent_id, self.counters, self.settings.spool_mib << 20)
 
     def start(self) -> None:
         """Start the thread; returns at once."""
@@ -82,7 +109,8 @@ class Link:
             return
         if not self._waking and (self._asleep or record.acked is not None):
             self._waking = True
-            self._tell(self._set_wake)
+            if not self._tell(self._set_wake):
+                self._waking = False
 
     def on_disk(self, record: Outgoing) -> None:
         """Put a record that was not acknowledged in time on disk. Raises `SpoolFull`."""
@@ -104,11 +132,13 @@ class Link:
         self._thread, self._loop, self._wake = None, None, None
         self.outbox.after_fork()
 
-    def _tell(self, what: Callable[[], None]) -> None:
-        """Have the thread do something, if it still can."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(what)
+    def _tell(self, what: Callable[[], None]) -> bool:
+        """Have the thread do something; tell whether it still can."""
+        with contextlib.suppress(RuntimeError):
+            if (loop := self._loop) is not None:
+                loop.call_soon_threadsafe(what)
+                return True
+        return False
 
     def _give_up(self) -> None:
         if self._work is not None:
@@ -130,39 +160,76 @@ class Link:
                 runner.run(self._begin(started))
             except asyncio.CancelledError:
                 self.counters["gave_up"] += 1
-            except Exception:
-                log.exception("the link to Lictor failed; calls with effects go to disk from here on")
-                self.counters["link_failed"] += 1
+            except Exception as error:  # noqa: BLE001 - the agent goes on, and what is published goes to disk at its end
+                self._stumbled(error)
             self.online = False
             self._loop = None
 
+    def _stumbled(self, error: BaseException) -> None:
+        """Count what should not have happened, and say it once."""
+        if not self.counters["link_failed"]:
+            log.warning("the link to Lictor failed and begins anew: %s: %s", type(error).__name__, error)
+        self.counters["link_failed"] += 1
+
     async def _begin(self, started: threading.Event) -> None:
-        self._wake = asyncio.Event()
+        self._wake = wake = asyncio.Event()
         self._work = asyncio.current_task()
         started.set()
-        listener = Listener(self.settings, self.agent_id, self.hear, self.ready, self._offline)
-        beside = [asyncio.create_task(listener.run()), asyncio.create_task(self._keep_small())]
+        listener = Listener(self.settings, self.agent_id, self._heard, self.ready, self._lost, self._found)
+        beside = [asyncio.create_task(self._again(work)) for work in (listener.run, self._keep_small)]
         try:
-            await self._run(self._wake)
+            await self._again(lambda: self._run(wake))
         finally:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
 
-    async def _run(self, wake: asyncio.Event) -> None:
-        producer = await self._producer()
-        if producer is not None:
+    async def _again(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something until it is done, however often it fails in ways that nobody thought of."""
+        while True:
             try:
-                await drain_into(producer, self.settings.spool, self.agent_id, self.counters)
+                return await work()
+            except Exception as error:  # noqa: BLE001 - an agent that hears no orders would be worse than any error
+                self._stumbled(error)
+                await self._nap(RETRY_S)
+
+    def _heard(self, record: Heard) -> None:
+        """Hand a record over. One that cannot be taken must not keep those behind it from being heard."""
+        try:
+            self.hear(record)
+        except Exception as error:  # noqa: BLE001 - what is heard is hostile
+            self._stumbled(error)
+
+    async def _run(self, wake: asyncio.Event) -> None:
+        while (producer := await self._producer()) is not None:
+            drains = asyncio.create_task(drain_into(producer, self.settings.spool, self.agent_id, self.counters))
+            try:
                 await self._pump(producer, wake)
+                if self.closing:
+                    await asyncio.wait([drains])
             finally:
+                drains.cancel()
+                await asyncio.gather(drains, return_exceptions=True)
                 await stopped(producer)
+            if self.closing and not self.pending():
+                return
+            self._land()
+            await self._nap(RETRY_S)
+
+    def _land(self) -> None:
+        """Take back what a producer that is gone has left open."""
+        for record in list(self._flying.values()):
+            self._not_sent(record, KafkaTimeoutError())
+        self._spent = False
 
     async def _keep_small(self) -> None:
-        """Keep what waits in memory within its bound, whatever the producer is doing."""
+        """Keep what waits within its bounds, in memory and on disk, whatever the producer is doing."""
         while True:
             await asyncio.sleep(SPILL_EVERY_S)
             self.outbox.spill()
+            self.outbox.forget(self._flying.values())
+            if self._flying and time.monotonic() - self._moved_s > SILENT_S:
+                self._lost("publish", KafkaTimeoutError(f"no answer for {SILENT_S:.0f} s"))
 
     async def _producer(self) -> AIOKafkaProducer | None:
         """Connect, again and again until it works or the agent ends."""
@@ -182,41 +249,60 @@ class Link:
             try:
                 await producer.start()
             except (KafkaError, OSError) as error:
-                self._offline(error)
+                self._lost("publish", error)
                 await stopped(producer)
                 await self._nap(RETRY_S)
             except asyncio.CancelledError:
                 await stopped(producer)
                 raise
             else:
-                self.online = True
+                self._found("publish")
                 return producer
         return None
 
-    def _offline(self, error: BaseException) -> None:
-        if self.online and self.ready.is_set():  # at the start the agent itself says under what it goes on
-            log.warning("Lictor's Kafka at %s cannot be reached: %s", self.settings.kafka, error)
-        self.online = False
+    def _lost(self, side: str, error: BaseException) -> None:
+        """Take note that `publish` or `listen` does not work; say so once. At the start the agent says it itself."""
+        self.online = self.online and side != "publish"
         self.counters["offline"] += 1
+        since = self._away.setdefault(side, time.monotonic())
+        if self._told:
+            return
+        if self.ready.is_set():
+            log.warning("Lictor's Kafka at %s cannot be reached: %s", self.settings.kafka, error)
+            self._told = True
+        else:
+            self._told = time.monotonic() - since > SAID_S
+
+    def _found(self, side: str) -> None:
+        """Take note that a side works; say so once both do, if it was said that they did not."""
+        self.online = self.online or side == "publish"
+        if self._away.pop(side, None) is not None and self._told and not self._away:
+            log.warning("Lictor's Kafka at %s is reached again", self.settings.kafka)
+            self._told = False
 
     async def _nap(self, seconds: float) -> None:
-        """Wait, but wake up at once when the agent ends."""
-        if self._wake is not None:
+        """Wait, but no longer than until the agent ends."""
+        ends = time.monotonic() + seconds
+        while (wake := self._wake) is not None and not self.closing and (left_s := ends - time.monotonic()) > 0:
+            wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), seconds)
+                await asyncio.wait_for(wake.wait(), left_s)
 
     async def _pump(self, producer: AIOKafkaProducer, wake: asyncio.Event) -> None:
-        """Publish what is queued, oldest first; end once the agent ends and nothing is left."""
+        """Publish what is queued, oldest first; end once the agent ends and nothing is left, or the producer is of no use."""
         while True:
             wake.clear()
-            while len(self._flying) < MAX_FLYING and (record := self.outbox.take()) is not None:
+            while self._may_send() and (record := self.outbox.take()) is not None:
                 await self._send(producer, record)
-            if self.closing and not self.pending():
+            if self._spent or (self.closing and not self.pending()):
                 return
-            if not self._flying and not self.outbox.failed:
+            if not self._flying:
                 self.outbox.forget()
-            if not len(self.outbox) or len(self._flying) >= MAX_FLYING:
-                await self._linger(wake)
+            await self._linger(wake)
+
+    def _may_send(self) -> bool:
+        room = len(self._flying) < MAX_FLYING and self._flying_bytes < MAX_FLYING_BYTES
+        return room and not self._spent and time.monotonic() >= self._hold_s
 
     async def _linger(self, wake: asyncio.Event) -> None:
         """Look again after a moment; sleep only when nothing came in it."""
@@ -231,7 +317,10 @@ class Link:
         self._asleep = False
 
     async def _send(self, producer: AIOKafkaProducer, record: Outgoing) -> None:
+        if not self._flying:
+            self._moved_s = time.monotonic()
         self._flying[id(record)] = record
+        self._flying_bytes += record.size()
         headers = [*record.headers, (AGAIN, b"1")] if record.again else record.headers
         try:
             partition = await self._partition(producer, record.topic, record.key)
@@ -239,35 +328,41 @@ class Link:
                 record.topic, record.value, key=record.key.encode(), partition=partition, headers=headers
             )
         except (KafkaError, OSError) as error:
-            self._flying.pop(id(record), None)
-            self.outbox.failed.appendleft(record)  # the oldest there is, and never sent
-            self._offline(error)
-            await asyncio.sleep(RETRY_S)
+            self._not_sent(record, error, again=record.again)
             return
         future.add_done_callback(lambda done: self._done(record, done))
 
     def _done(self, record: Outgoing, future: "asyncio.Future[Any]") -> None:
-        error = None if future.cancelled() else future.exception()
-        if future.cancelled() or error is not None:
-            self._not_sent(record, error or asyncio.CancelledError())
+        error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if self._flying.get(id(record)) is not record:  # taken back meanwhile, from a producer that was given up
             return
-        del self._flying[id(record)]
-        self.online, self.slow = True, False
+        if error is not None:
+            self._not_sent(record, error)
+            return
+        self._landed(record)
+        self._moved_s, self.slow = time.monotonic(), False
+        self._found("publish")
         self.counters["published"] += 1
-        if record.acked is not None and not record.acked.done():
-            record.acked.set_result(None)
+        if record.acked is not None:
+            with contextlib.suppress(concurrent.futures.InvalidStateError):  # whoever waited has given up
+                record.acked.set_result(None)
         if self._wake is not None and (self.closing or len(self._flying) in (0, MAX_FLYING // 2)):
             self._wake.set()
 
-    def _not_sent(self, record: Outgoing, error: BaseException) -> None:
-        """Keep the record for another try. Whether the broker has it is not known."""
-        self._flying.pop(id(record), None)
-        self._offline(error)
-        record.again = True
-        self.outbox.failed.append(record)
+    def _landed(self, record: Outgoing) -> None:
+        if self._flying.pop(id(record), None) is not None:
+            self._flying_bytes -= record.size()
+
+    def _not_sent(self, record: Outgoing, error: BaseException, *, again: bool = True) -> None:
+        """Keep the record for another try, after a while. `again`: whether the broker has it is not known."""
+        self._landed(record)
+        self._lost("publish", error)
+        self._spent = self._spent or isinstance(error, SPENT) or type(error) is KafkaError
+        if not isinstance(error, KafkaTimeoutError):  # which has waited long enough
+            self._hold_s = time.monotonic() + RETRY_S
+        record.again = again
+        self.outbox.fail(record)
         self.counters["retried"] += 1
-        if self._wake is not None:
-            self._wake.set()
 
     async def _partition(self, producer: AIOKafkaProducer, topic: str, key: str) -> int:
         count = self._partitions.get(topic)

@@ -28,13 +28,17 @@ class Listener:
         agent_id: str,
         hear: Callable[[Heard], None],
         ready: threading.Event,
-        offline: Callable[[BaseException], None],
+        lost: Callable[[str, BaseException], None],
+        found: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._agent_id = agent_id
         self._hear = hear
         self._ready = ready
-        self._offline = offline
+        self._lost = lost
+        self._found = found
+        self._next: dict[TopicPartition, int] = {}
+        """Where to go on: what was ordered while the connection was away must still be heard."""
 
     async def run(self) -> None:
         """Listen until cancelled; connect again whenever the broker is back."""
@@ -42,7 +46,7 @@ class Listener:
             try:
                 await self._listen()
             except (KafkaError, OSError) as error:
-                self._offline(error)
+                self._lost("listen", error)
                 await asyncio.sleep(RETRY_S)
 
     async def _listen(self) -> None:
@@ -61,6 +65,7 @@ class Listener:
                 await self._poll(consumer, 50)
                 standing = {place: end for place, end in standing.items() if await consumer.position(place) < end}
             self._ready.set()
+            self._found("listen")
             while True:
                 await self._poll(consumer, 200)
         finally:
@@ -79,14 +84,16 @@ class Listener:
         consumer.pause(*wanted)
         standing = [place for place in wanted if place.topic in (policies, containment)]
         ends = await consumer.end_offsets(list(wanted))
-        for place, offset in (ends | await consumer.beginning_offsets(standing)).items():
+        begin = ends | {place: offset for place, offset in self._next.items() if place in ends}
+        for place, offset in (begin | await consumer.beginning_offsets(standing)).items():
             consumer.seek(place, offset)
         consumer.resume(*wanted)
         return {place: ends[place] for place in standing}
 
     async def _poll(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
-        for records in (await consumer.getmany(timeout_ms=timeout_ms)).values():
+        for place, records in (await consumer.getmany(timeout_ms=timeout_ms)).items():
             for record in records:
+                self._next[place] = record.offset + 1
                 if record.value is not None:
                     key = (record.key or b"").decode("utf-8", "replace")
                     headers = list(record.headers)

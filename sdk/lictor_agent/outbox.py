@@ -1,5 +1,7 @@
 """What waits to be published: in memory while there is room, then on disk; in the order in which it was made."""
 
+import bisect
+import contextlib
 import itertools
 import threading
 from collections import Counter, deque
@@ -7,9 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from lictor_agent import spool
 from lictor_agent.overflow import Overflow
 from lictor_agent.parcels import Outgoing, from_disk
-from lictor_agent.spool import Spool, SpoolFull
+from lictor_agent.spool import Spool, Spooled, SpoolFull, link_name
 
 MAX_QUEUED: Final = 100_000
 MAX_BYTES: Final = 64 << 20
@@ -18,19 +21,24 @@ SPILL_RECORDS: Final = 20_000
 SPILL_BYTES: Final = 16 << 20
 """What stays in memory; more goes to disk."""
 _AT_ONCE: Final = 1000
+_AHEAD_SHARE: Final = 4
+"""One part in so many of the disk is kept for what is written ahead: the worst step must find room after the many harmless."""
 
 
 class Outbox:
-    """Any thread may `put`; only the link's thread takes, spills and forgets."""
+    """Any thread may `put` and `write_ahead`; only the link's thread takes, spills and forgets. `most`: bytes on disk."""
 
-    def __init__(self, folder: Path, agent_id: str, counters: Counter[str]) -> None:
+    def __init__(self, folder: Path, agent_id: str, counters: Counter[str], most: int = 0) -> None:
+        most, link = most or spool.MAX_BYTES, link_name()
         self.counters = counters
         self.queue: deque[Outgoing] = deque()
         self.failed: deque[Outgoing] = deque()
-        """Older than all else here: the broker refused them, or nobody knows."""
+        """Older than all else here, oldest first: the broker refused them, or nobody knows."""
         self.held = 0
-        self._overflow = Overflow(folder, agent_id)
-        self._ahead = Spool(folder, agent_id)
+        self._overflow = Overflow(folder, agent_id, counters, link=link, most=most - most // _AHEAD_SHARE)
+        self._ahead = Spool(folder, agent_id, link=link, most=most // _AHEAD_SHARE)
+        self._ahead_last = 0
+        """The order of the last record written ahead."""
         self._ahead_lock = threading.Lock()
         self._lock = threading.Lock()
         self._orders = itertools.count(1)
@@ -41,11 +49,16 @@ class Outbox:
         with self._lock:
             if self.held > most or (len(self.queue) >= MAX_QUEUED and record.acked is None):
                 self.counters["dropped"] += 1
+                record.refused = True
                 return False
             record.order = next(self._orders)
             self.held += record.size()
             self.queue.append(record)
         return True
+
+    def fail(self, record: Outgoing) -> None:
+        """Take a record back that was not acknowledged."""
+        bisect.insort(self.failed, record, key=lambda other: other.order)
 
     def take(self) -> Outgoing | None:
         """Return the oldest record; None where there is none."""
@@ -82,36 +95,53 @@ class Outbox:
             self.counters["overflowed"] += len(batch)
 
     def write_ahead(self, record: Outgoing) -> None:
-        """Have a record on disk before this returns. Raises `SpoolFull`."""
+        """Have a record on disk before this returns. Raises `SpoolFull`.
+
+        One that was refused is not queued, and so would never be sent from here; and what stands in the file is removed once
+        all that is queued was acknowledged.
+        """
+        if record.refused:
+            raise SpoolFull("neither Kafka nor memory has room for more steps")
         with self._ahead_lock:
             if not record.on_disk:
                 self._ahead.write(record.spooled())
                 record.on_disk = True
-        self.counters["spooled"] += 1
+                self._ahead_last = max(self._ahead_last, record.order)
+            self.counters["spooled"] += 1
 
-    def forget(self) -> None:
-        """Remove what was read from disk; and if nothing waits, what was written ahead too: all of it is acknowledged."""
-        self._overflow.acknowledged()
-        if not len(self):
-            with self._ahead_lock:
+    def forget(self, under_way: Iterable[Outgoing] = ()) -> None:
+        """Remove from disk what is acknowledged. `under_way`: what was taken and is not."""
+        orders = [record.order for record in (*under_way, *self.failed)]
+        self._overflow.acknowledged(min(orders, default=None))
+        if self._overflow.waiting:
+            return
+        with self._ahead_lock:
+            if self.queue:  # what is put from here on is written ahead after this, if at all
+                orders.append(self.queue[0].order)
+            oldest = min(orders, default=None)
+            if oldest is None or oldest > self._ahead_last:
                 self._ahead.clear()
 
     def close(self, under_way: Iterable[Outgoing]) -> bool:
         """Put what is not acknowledged on disk; tell whether there was nothing. What no disk takes is dropped and counted."""
         left = [*under_way, *self.failed, *self.queue]
-        ahead = [record.spooled() for record in left if not record.on_disk]
+        waits = [record.spooled() for record in left if not record.on_disk]
         with self._ahead_lock:
-            for at in range(0, len(ahead), _AT_ONCE):
-                try:
-                    self._ahead.write_all(ahead[at : at + _AT_ONCE])
-                except SpoolFull:
-                    self.counters["dropped"] += len(ahead[at : at + _AT_ONCE])
+            for at in range(0, len(waits), _AT_ONCE):
+                self._keep(waits[at : at + _AT_ONCE])
             nothing = not left and not self._overflow.waiting
             self._ahead.close(keep=bool(left))
         if nothing:
-            self._overflow.acknowledged()
+            self._overflow.acknowledged(None)
         self._overflow.close()
         return nothing
+
+    def _keep(self, records: list[Spooled]) -> None:
+        for write in (self._ahead.write_all, self._overflow.write):
+            with contextlib.suppress(SpoolFull):
+                return write(records)
+        self.counters["dropped"] += len(records)
+        return None
 
     def after_fork(self) -> None:
         """In the child of a fork: what waits here is the parent's to send."""

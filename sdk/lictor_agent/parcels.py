@@ -8,7 +8,7 @@ from lictor_agent.spool import Spooled
 
 @dataclass(slots=True)
 class Outgoing:
-    """`acked` resolves when the broker has it; `again`: it may have been sent before."""
+    """`acked` resolves when the broker has it; `again`: it may have been sent before; `refused`: nothing had room for it."""
 
     topic: str
     key: str
@@ -17,6 +17,7 @@ class Outgoing:
     acked: "concurrent.futures.Future[None] | None" = None
     again: bool = False
     on_disk: bool = False
+    refused: bool = False
     order: int = 0
 
     def spooled(self) -> Spooled:

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lictor_agent.errors import BadConfiguration
 
 KEY_BYTES: Final = 32
+SPOOL_MIB: Final = 256
+MOST_MIB: Final = 1 << 20
 _KAFKA_CLIENT: Final = {
     "LICTOR_KAFKA_SECURITY_PROTOCOL": "security_protocol",
     "LICTOR_KAFKA_SASL_MECHANISM": "sasl_mechanism",
@@ -27,6 +29,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "LICTOR_NAMESPACE": "As Lictor's. Default: `lictor`.",
     "LICTOR_SPOOL": "Folder for steps that Kafka has not acknowledged; made 0700, and not used if it belongs to somebody "
     "else or others may write it. Default: `$XDG_STATE_HOME/lictor/spool`, else `~/.local/state/lictor/spool`.",
+    "LICTOR_SPOOL_MIB": "How much of the disk each process of an agent may take there, in MiB; what comes then is dropped and "
+    "counted. Default: 256.",
     "LICTOR_MODE": "`off`: nothing is published, nothing refused. Default: on.",
     "LICTOR_KAFKA_SECURITY_PROTOCOL": "`SSL`, `SASL_SSL` or `SASL_PLAINTEXT`. Default: plain text.",
     "LICTOR_KAFKA_SASL_MECHANISM": "As the broker wants it: `PLAIN`, `SCRAM-SHA-512`, …",
@@ -48,6 +52,7 @@ class AgentSettings:
     """The agent's own key, for marks. Empty: steps go unmarked, and Lictor says so."""
     namespace: str = "lictor"
     spool: Path = Path()
+    spool_mib: int = SPOOL_MIB
     supervisor: str = ""
     off: bool = False
     kafka_client: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -71,6 +76,7 @@ class AgentSettings:
             agent_key=_agent_key(env["LICTOR_AGENT_KEY"], root_key) if env.get("LICTOR_AGENT_KEY") else b"",
             namespace=env.get("LICTOR_NAMESPACE") or "lictor",
             spool=Path(env.get("LICTOR_SPOOL") or _state_folder(env) / "lictor" / "spool"),
+            spool_mib=_mebibytes(env.get("LICTOR_SPOOL_MIB") or str(SPOOL_MIB)),
             supervisor=env.get("LICTOR_SUPERVISOR", ""),
             off=off,
             kafka_client=kafka_client(env),
@@ -84,6 +90,13 @@ def _addresses(text: str) -> str:
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports end there
             raise BadConfiguration(f"LICTOR_KAFKA must be host:port, or several between commas, not {text[:200]!r}")
     return text
+
+
+def _mebibytes(text: str) -> int:
+    """Return how much of the disk the spool may take, if that is what it says."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 0 < int(text) <= MOST_MIB):  # noqa: PLR2004 - enough digits
+        raise BadConfiguration(f"LICTOR_SPOOL_MIB must be a whole number from 1 to {MOST_MIB}, not {text[:200]!r}")
+    return int(text)
 
 
 def _state_folder(env: Mapping[str, str]) -> Path:

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lictor_agent.spool import Spool, Spooled
+from lictor_agent.drain import drain
+from lictor_agent.spool import Spool, Spooled, folder_of
 from schemas.step import read_step
 from tests.flow.world import World, step
 
@@ -63,3 +65,32 @@ def test_what_cannot_be_sent_is_said_in_one_line_and_stays(make_world: Callable[
         assert len(done.stderr.splitlines()) == 1
         assert why in done.stderr
     assert len(list(folder.rglob("*.spool"))) == 1
+
+
+def test_of_two_drains_at_once_each_record_is_sent_by_one(make_world: Callable[..., World], tmp_path: Path) -> None:
+    """A supervisor and an operator who both tidy up would publish everything twice, or lose it between them."""
+    world, folder = make_world(), tmp_path / "spool"
+    agents = [f"bot-{number}" for number in range(6)]
+    for agent_id in agents:
+        for _ in range(3):
+            left_behind(folder, world, agent_id, 50)
+    settings = world.agent_settings("bot")
+    with ThreadPoolExecutor(4) as pool:
+        counts = [future.result() for future in [pool.submit(drain, folder, settings) for _ in range(4)]]
+    assert sum(count.sent for count in counts) == 6 * 3 * 50
+    assert (sum(count.left for count in counts), sum(count.refused for count in counts)) == (0, 0)
+    assert len(world.read(world.topics.steps)) == 6 * 3 * 50
+    assert not list(folder.rglob("*.spool"))
+
+
+def test_one_folder_that_cannot_be_used_does_not_hold_up_the_others(
+    make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    """Whoever can make one folder unusable would keep every agent's last steps from being sent."""
+    world, folder = make_world(), tmp_path / "spool"
+    for agent_id in ("a", "b", "c"):
+        left_behind(folder, world, agent_id, 2)
+    folder_of(folder, "b").chmod(0o777)
+    done = drain(folder, world.agent_settings("bot"))
+    assert (done.sent, done.refused, done.left) == (4, 1, 0)
+    assert [path.parent for path in folder.rglob("*.spool")] == [folder_of(folder, "b")]

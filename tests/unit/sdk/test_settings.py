@@ -142,3 +142,16 @@ def test_what_is_no_address_is_refused_in_one_line(text: str) -> None:
     """A full stop copied along with the address would end in a stack trace of somebody else's library."""
     with pytest.raises(BadConfiguration, match="LICTOR_KAFKA must be host:port"):
         AgentSettings.read({"LICTOR_KAFKA": text, "LICTOR_ROOT_KEY": "0" * 64})
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "²", "1048577", "9" * 5000, " 1"])
+def test_a_bound_on_disk_that_is_none_is_refused_in_one_line(text: str) -> None:
+    """An agent would fill the disk of its machine, or keep nothing, because of a slip."""
+    with pytest.raises(BadConfiguration, match="LICTOR_SPOOL_MIB must be a whole number from 1 to 1048576"):
+        AgentSettings.read({**ENOUGH, "LICTOR_SPOOL_MIB": text})
+
+
+def test_the_bound_on_disk_can_be_set() -> None:
+    """A machine with a small disk could not run an agent."""
+    assert AgentSettings.read({**ENOUGH, "LICTOR_SPOOL_MIB": "8"}).spool_mib == 8
+    assert AgentSettings.read(ENOUGH).spool_mib == 256
