@@ -37,12 +37,22 @@ class Recorder:
         self._seq: OrderedDict[str, int] = OrderedDict()
         self._handed: OrderedDict[str, int] = OrderedDict()
 
-    def publish(self, kind: str, fields: dict[str, Any], trace_id: str, traits: frozenset[str] = NO_TRAITS) -> None:
+    def publish(
+        self,
+        kind: str,
+        fields: dict[str, Any],
+        trace_id: str,
+        traits: frozenset[str] = NO_TRAITS,
+        *,
+        unless_stopped: bool = False,
+    ) -> None:
         """Take the next `seq` of a trace and queue the step, under one lock."""
         if self.run.agent.settings.off:
             return
         self.begin()
         with self.lock:
+            if unless_stopped and self.run.stopped is not None:
+                return
             self.run.agent.link.publish(self.take(kind, fields, trace_id, traits=traits))
 
     def take(

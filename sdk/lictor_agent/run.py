@@ -235,8 +235,8 @@ class Run:
         self.recorder.publish("run_started", said, "")
 
     def beat(self) -> None:
-        """Publish that the run lives, and what it has lost."""
-        self.recorder.publish("heartbeat", {"dropped": self.agent.dropped()}, "")
+        """Publish that the run lives, and what it has lost. A stopped one says nothing any more but its end."""
+        self.recorder.publish("heartbeat", {"dropped": self.agent.dropped()}, "", unless_stopped=True)
 
     def forked(self) -> None:
         """In the child of a fork: become a run of its own, whose parent is the one it came from."""

@@ -119,3 +119,20 @@ def test_a_call_that_ends_as_the_stop_comes_does_not_take_its_task_along(lab: La
             return "went on"
 
     assert asyncio.run(main()) == "went on"
+
+
+def test_a_run_beats_while_it_lives_and_not_after_its_stop(lab: Lab) -> None:
+    """A stopped run would seem to go on, or a silent one to be dead."""
+    with lab.agent.run() as run:
+        run.beat()
+        lab.hear(lab.order("stop", run.run_id))
+        run.beat()
+    assert [step.kind for step in lab.steps()] == ["run_started", "heartbeat", "run_ended"]
+
+
+def test_the_heart_beats_as_often_as_the_policy_says(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that hangs, and one that is gone, would look the same."""
+    monkeypatch.setattr(type(lab.agent), "heartbeat_s", lambda _: 0.01)
+    with lab.agent.run(), lab.queue.moved:
+        assert lab.queue.moved.wait_for(lambda: [s.kind for s in lab.steps()].count("heartbeat") >= 3, 30)
+    lab.agent._heart.stop()
