@@ -18,6 +18,7 @@ from detectors.base import shown
 from lictor import __version__, topic_io
 from lictor.demo import timeline, web
 from lictor.history import History
+from lictor.interrupts import undisturbed
 from lictor.kafka import KAFKA_VERSION
 from lictor.policy_file import load_policies
 from lictor.settings import Settings
@@ -193,11 +194,12 @@ def _run_agents(lictor: Stack, portal: web.Web, outcome: Outcome) -> None:
     except subprocess.TimeoutExpired:
         raise LictorError(f"the agents did not end within {AGENT_TIMEOUT_S:.0f} s") from None
     finally:
-        for process in running.values():
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-                outcome.processes_left += 1
+        with undisturbed():
+            for process in running.values():
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+                    outcome.processes_left += 1
     failed = [name for name, process in running.items() if process.returncode and name != TURNED]
     if failed:
         text = (logs / f"agent-{failed[0]}.log").read_text(encoding="utf-8", errors="replace")

@@ -19,6 +19,8 @@ log = logging.getLogger("lictor_agent")
 
 MOST_BYTES: Final = 32 << 20
 NAME: Final = "told"
+NO_FOLDER: Final = Path()
+"""Settings that name none: the folder a program happens to run in is nobody's spool."""
 _KEY_LIST_FIRST: Final = {"keys": 0}
 
 
@@ -47,6 +49,8 @@ class Kept:
 
     def read(self) -> list[Heard]:
         """Return what was kept, the key list first; nothing where the file is damaged or somebody else could write it."""
+        if self._root == NO_FOLDER:
+            return []
         try:
             if not self.path.is_file() or self.path.stat().st_size > MOST_BYTES:
                 return []
@@ -64,7 +68,7 @@ class Kept:
     def keep(self, record: Heard) -> None:
         """Keep a record that was believed, in the place of an older one with its key."""
         told = Told(record.topic, record.key, record.value, record.headers, record.time_us)
-        if self._records.get((record.topic, record.key)) == told:
+        if self._root == NO_FOLDER or self._records.get((record.topic, record.key)) == told:
             return
         self._records[record.topic, record.key] = told
         fresh = self.path.with_name(f"{NAME}.{os.getpid()}-{os.urandom(4).hex()}")

@@ -66,8 +66,10 @@ def after_the_stop(world: World, receipts: list[Receipt]) -> None:
     last = next(r.last_seq for r in receipts if r.layer == "sdk" and r.status == "effective")
     steps = [read_step(record.value) for record in world.read(world.topics.steps)]
     later = [step for step in steps if step.seq > last[step.trace_id]]
-    assert [step.kind for step in later] == ["run_ended"]
-    assert later[0].reason == "stopped"
+    assert [step.kind for step in later] in ([], ["run_ended"]), "it may end before its receipt counts"
+    ends = [step for step in steps if step.kind == "run_ended"]
+    assert [step.reason for step in ends] == ["stopped"]
+    assert ends[0].seq == max(step.seq for step in steps if not step.trace_id)
 
 
 def test_an_agent_that_ignores_everything_dies_all_the_same_with_its_children(

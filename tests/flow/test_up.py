@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,10 +12,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import clickhouse_connect
+import pytest
 
+from lictor.folders import lock_folder
 from lictor.processes import is_alive
 from tests.flow.world import PATIENCE_S
 
@@ -142,3 +147,50 @@ def test_nothing_outlives_a_lictor_that_was_killed(tmp_path: Path) -> None:
         await_gone(pids)
     with up(tmp_path) as again:
         assert again.pids().keys() == pids.keys()
+
+
+def test_after_a_kill_everything_is_where_it_was_or_it_is_said(tmp_path: Path) -> None:
+    """Every agent and every dashboard would have to be told another address, and nobody would say so."""
+    with up(tmp_path) as running:
+        before = running.run_file()
+        os.kill(running.process.pid, signal.SIGKILL)
+        running.process.wait(PATIENCE_S)
+        with up(tmp_path) as again:  # at once: what the killed one left is still ending
+            after = again.run_file()
+    assert (after["kafka"], after["sql"]) == (before["kafka"], before["sql"])
+    host, port = str(after["kafka"]).split(":")
+    with socket.create_server((host, int(port))), up(tmp_path) as moved:
+        moved.await_line("kafka", f"port {port}, which it had before, is taken by another program")
+        assert moved.run_file()["kafka"] != after["kafka"]
+        assert moved.run_file()["sql"] == after["sql"]
+
+
+@pytest.mark.parametrize("reached", ["keys", "kafka", "policy"])
+def test_ctrl_c_ends_a_start_wherever_it_stands(tmp_path: Path, reached: str) -> None:
+    """Who started Lictor by mistake would have to wait for it to be ready before it can be stopped."""
+    starting = Up(tmp_path)
+    try:
+        starting.await_line(" s  ", reached)
+    finally:
+        starting.close()
+    out = "".join(starting.lines)
+    assert starting.process.returncode == 130, out
+    assert "interrupted; stopping what was started" in out
+    assert "Lictor is up" not in out
+    assert "Traceback" not in out
+    assert not (tmp_path / "run.json").exists()
+    lock_folder(tmp_path).close()  # nobody is left who holds it
+    lock_folder(tmp_path / "kafka").close()
+
+
+def test_a_limit_of_the_machine_is_told_in_one_line(tmp_path: Path) -> None:
+    """A user whose disk is full would be shown a page of Java."""
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (100_000, 100_000))
+    command = [sys.executable, "-m", "lictor", "up"]
+    done = subprocess.run(
+        command, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=120, preexec_fn=limit
+    )
+    assert done.returncode == 3
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("lictor: Kafka stopped while starting: a file may not grow")
+    assert "\tat " not in done.stderr

@@ -100,7 +100,9 @@ def test_a_running_lictor_is_reported(home: Path) -> None:
     assert entry("kafka").state == "missing"
 
 
-@pytest.mark.parametrize("text", ["{", json.dumps({"pid": os.getpid()}), '{"pid": 4194305, "kafka": "k:1", "sql": ""}'])
+@pytest.mark.parametrize(
+    "text", ["{", json.dumps({"pid": os.getpid()}), '{"pid": 4194305, "kafka": "k:1", "sql": ""}'], ids=range(3)
+)
 def test_a_run_file_that_means_nothing_is_told(home: Path, text: str) -> None:
     """The command that looks for what is wrong would itself end in a stack trace."""
     home.mkdir()
