@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from lictor.folders import lock_folder, make_folder
+from lictor.interrupts import unbroken
 from lictor.logs import Log, told
 from lictor.ports import free_port, is_free
 from lictor.processes import die_with_parent, is_alive
@@ -73,7 +74,8 @@ class EmbeddedKafka:
         conf.write_text(_properties(self.folder / "log", self.port, free_port()), encoding="utf-8")
         if not (self.folder / "log" / "meta.properties").exists():
             self._format(classpath, conf)
-        self.process = self._spawn(classpath, conf)
+        with unbroken():
+            self.process = self._spawn(classpath, conf)
         self._wait_ready()
 
     def _format(self, classpath: str, conf: Path) -> None:

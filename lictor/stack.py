@@ -19,7 +19,7 @@ from typing import IO, Any, Final, Self
 
 from lictor.admin import ensure_topics
 from lictor.folders import lock_folder, make_folder
-from lictor.interrupts import undisturbed
+from lictor.interrupts import unbroken, undisturbed
 from lictor.kafka import EmbeddedKafka
 from lictor.keys import Keys
 from lictor.logs import Log
@@ -98,9 +98,10 @@ class Stack:
         try:
             self._start()
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                self.say("lictor", "interrupted; stopping what was started …")
-            self.close()
+            with undisturbed():
+                if isinstance(error, KeyboardInterrupt):
+                    self.say("lictor", "interrupted; stopping what was started …")
+                self._close()
             if isinstance(error, OSError):
                 where = str(error.filename or self.settings.home)
                 raise BadInput(f"cannot use the data folder: {error.strerror}; set LICTOR_HOME", where=where) from None
@@ -162,7 +163,7 @@ class Stack:
     def _spawn(self, component: Component) -> None:
         component.ready.clear()
         component.started_at = time.monotonic()
-        with component.log.open() as log:
+        with component.log.open() as log, unbroken():
             component.process = subprocess.Popen(  # noqa: S603 - our own argv
                 [sys.executable, "-m", "lictor", "worker", component.role],
                 env={**self.environment(), "LICTOR_SQL_PORT": str(self._sql_port())},

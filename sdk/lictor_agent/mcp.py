@@ -1,6 +1,6 @@
 """Tools of an MCP server, through the gate: a session that asks before each call, publishes it and answers for it.
 
-    async with stdio_client(parameters) as streams, ClientSession(*streams) as session:
+    async with mcp.Client("http://localhost:8000/mcp") as session:
         files = lictor_agent.mcp.guarded(session, "files")
         await files.call_tool("read", {"path": "notes.txt"})
 

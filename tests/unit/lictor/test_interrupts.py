@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lictor.interrupts import SIGNALS, interruptible, undisturbed
+from lictor.interrupts import SIGNALS, interruptible, unbroken, undisturbed
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -40,6 +40,71 @@ def test_what_is_put_away_is_put_away_whole(number: signal.Signals) -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert done == [1]
+
+
+def test_an_interrupt_waits_for_what_must_not_be_broken_off() -> None:
+    """Ctrl-C just while a part is started would leave locks taken that nobody gives back, and a stack trace."""
+    done: list[int] = []
+
+    def start() -> None:
+        with unbroken():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(1)
+        pytest.fail("went on")
+
+    with interruptible() as interrupt:
+        with pytest.raises(KeyboardInterrupt):
+            start()
+        interrupt.then(lambda: done.append(2))
+        with unbroken():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert done == [1]
+        assert done == [1, 2]
+    with unbroken():
+        done.append(3)
+    assert done == [1, 2, 3]
+
+
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    """Ctrl-C at an unlucky moment would be lost, and everything start all the same."""
+    script = (
+        "import os, signal, subprocess, sys, threading; from lictor.interrupts import interruptible\n"
+        "once = iter([signal.SIGINT])\n"
+        "os.register_at_fork(after_in_parent=lambda: [os.kill(os.getpid(), number) for number in once])\n"
+        "with interruptible():\n"
+        "    subprocess.Popen(['true'], preexec_fn=lambda: None).wait()\n"
+        "    print('dropped', flush=True)\n"
+        "    threading.Event().wait()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "dropped\n"
+    assert "ignored" not in done.stderr
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert done.returncode == -signal.SIGINT
+
+
+def test_an_interrupt_that_was_heard_does_not_come_again() -> None:
+    """What is put away after Ctrl-C would be broken off by the same Ctrl-C."""
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+        with undisturbed():
+            assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_timer_of_somebody_else_goes_on() -> None:
+    """A program that runs Lictor inside it would lose its own alarm: the tests of Lictor, their time limit."""
+    before = signal.setitimer(signal.ITIMER_REAL, 3600)
+    try:
+        with undisturbed():
+            pass
+        with interruptible(), undisturbed():
+            pass
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 3000
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *before)
 
 
 def test_a_hangup_that_nohup_keeps_away_stays_away() -> None:
