@@ -40,6 +40,7 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 RETRY_S: Final = 0.5
 LINGER_S: Final = 0.001
+LOOKS: Final = 5
 SPILL_EVERY_S: Final = 0.05
 ACK_PATIENCE_S: Final = 1.0
 """How long a write-ahead waits for the broker before it turns to the disk."""
@@ -305,11 +306,12 @@ class Link:
         return room and not self._spent and time.monotonic() >= self._hold_s
 
     async def _linger(self, wake: asyncio.Event) -> None:
-        """Look again after a moment; sleep only when nothing came in it."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), LINGER_S)
-        if len(self.outbox) or wake.is_set():
-            return
+        """Look again after a moment, some times; sleep only when nothing came in all of them."""
+        for _ in range(LOOKS):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), LINGER_S)
+            if len(self.outbox) or wake.is_set():
+                return
         self._asleep = True
         if not len(self.outbox):
             with contextlib.suppress(TimeoutError):
