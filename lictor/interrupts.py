@@ -1,13 +1,15 @@
 """Ctrl-C, and what means the same: ends what is being started, and does not disturb what is being put away."""
 
+import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+T = TypeVar("T")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_S: Final = 0.3
 """An interrupt is raised again until it is heard: Python drops what is raised in a `__del__` or in somebody's hook."""
@@ -18,7 +20,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self._instead: Callable[[], None] | None = None
-        self._holding = False
+        self._meanwhile: Callable[[], None] | None = None
         self._held = False
 
     def then(self, call: Callable[[], None]) -> None:
@@ -28,8 +30,9 @@ class Interrupt:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Take a signal."""
         del number, frame
-        if self._holding:
+        if self._meanwhile is not None:
             self._held = True
+            self._meanwhile()
         elif self._instead is None:
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
             raise KeyboardInterrupt
@@ -37,13 +40,13 @@ class Interrupt:
             self._instead()
 
     @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Take what comes meanwhile only at the end."""
-        self._holding = True
+    def held_back(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Take what comes only at the end; when it comes, make a call."""
+        self._meanwhile = meanwhile
         try:
             yield
         finally:
-            self._holding = False
+            self._meanwhile = None
         if self._held:
             self._held = False
             self(signal.SIGINT, None)
@@ -72,12 +75,40 @@ def interruptible() -> Iterator[Interrupt]:
 @contextmanager
 def unbroken() -> Iterator[None]:
     """Let an interrupt wait for the end of what must not be broken off: around a fork it would leave locks taken."""
-    interrupt = signal.getsignal(signal.SIGINT)
-    if isinstance(interrupt, Interrupt) and threading.current_thread() is threading.main_thread():
-        with interrupt.held_back():
-            yield
-    else:
+    interrupt = _ours()
+    with interrupt.held_back() if interrupt is not None else nullcontext():
         yield
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine as `asyncio.run` does; an interrupt cancels it, and is raised once it has put away what it had.
+
+    Raised wherever the loop stands it would leave half-made connections, and the stack traces of their ends.
+    """
+    interrupt = _ours()
+    if interrupt is None:
+        return asyncio.run(work)
+    running: list[asyncio.Task[T]] = []
+
+    def cancel() -> None:
+        for task in running:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+
+    async def begun() -> T:
+        task = asyncio.ensure_future(work)
+        running.append(task)
+        return await task
+
+    with interrupt.held_back(cancel), suppress(asyncio.CancelledError):
+        return asyncio.run(begun())
+    raise KeyboardInterrupt
+
+
+def _ours() -> Interrupt | None:
+    """Return what takes signals here, if that is one of ours and this is the thread that they come in."""
+    found = signal.getsignal(signal.SIGINT)
+    mine = threading.current_thread() is threading.main_thread()
+    return found if mine and isinstance(found, Interrupt) else None
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 `lictor up` runs it until Ctrl-C; `demo`, `ingest` and tests run it for as long as they need it.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
+from lictor import interrupts
 from lictor.admin import ensure_topics
 from lictor.folders import lock_folder, make_folder
 from lictor.interrupts import unbroken, undisturbed
@@ -121,7 +121,7 @@ class Stack:
             self.say("keys", f"made in {self.keys.folder}")
         if not self.settings.kafka:
             self._start_kafka()
-        asyncio.run(self._prepare())
+        interrupts.run(self._prepare())
         for component in self.components:
             self._spawn(component)
         for component in self.components:

@@ -1,6 +1,5 @@
 """Verbs that read recorded sessions: `ingest`, `backtest`."""
 
-import asyncio
 import contextlib
 import json
 import sys
@@ -13,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lictor import interrupts
 from lictor.backtest import Backtest, Result, write_results
 from lictor.history import History
 from lictor.ingest import Ingest, Ingested
@@ -77,7 +77,7 @@ def ingest(file: Path, kind: str, policy: Path | None, tools: Path | None, *, as
         advance = stack.enter_context(progress("publishing", total))
         job = Ingest(settings, policies=policies, tools=declared, advance=advance)
         history = stack.enter_context(History(sql) if sql else History.of(settings))
-        done = asyncio.run(job.run(file, history))
+        done = interrupts.run(job.run(file, history))
     if as_json:
         click.echo(json.dumps(done.as_json()))
     else:

@@ -1,6 +1,5 @@
 """Running the demo: start everything, let three agents work, wait until all of it is in the history, take the proof."""
 
-import asyncio
 import platform
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from detectors.base import shown
-from lictor import __version__, topic_io
+from lictor import __version__, interrupts, topic_io
 from lictor.demo import timeline, web
 from lictor.history import History
 from lictor.interrupts import undisturbed
@@ -214,7 +213,7 @@ def _wait_archived(lictor: Stack, outcome: Outcome) -> None:
     ends = time.monotonic() + ARCHIVE_TIMEOUT_S
     with History(lictor.sql_address) as history:
         while True:
-            offsets = asyncio.run(topic_io.end_offsets(settings.kafka, watched, settings.kafka_client))
+            offsets = interrupts.run(topic_io.end_offsets(settings.kafka, watched, settings.kafka_client))
             published = {
                 topic.name: sum(end for place, end in offsets.items() if place.topic == topic.name) for topic in watched
             }

@@ -1,13 +1,15 @@
 """Ctrl-C ends what is being started and leaves what is put away alone."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
-from lictor.interrupts import SIGNALS, interruptible, unbroken, undisturbed
+from lictor.interrupts import SIGNALS, interruptible, run, unbroken, undisturbed
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -63,6 +65,38 @@ def test_an_interrupt_waits_for_what_must_not_be_broken_off() -> None:
     with unbroken():
         done.append(3)
     assert done == [1, 2, 3]
+
+
+def test_an_interrupt_cancels_what_runs_in_a_loop_and_is_raised_when_that_is_put_away() -> None:
+    """Ctrl-C while Lictor talks to Kafka would leave half-made connections, and a page of their last words."""
+    done: list[int] = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            done.append(1)
+
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        run(work())
+    assert done == [1]
+
+
+def test_what_a_loop_comes_to_is_returned_or_raised() -> None:
+    """A verb would lose its answer, or the reason why there is none."""
+
+    async def answer(number: int) -> int:
+        if not number:
+            raise ZeroDivisionError
+        return number
+
+    for context in (nullcontext, interruptible):
+        with context():
+            assert run(answer(3)) == 3
+            with pytest.raises(ZeroDivisionError):
+                run(answer(0))
 
 
 def test_an_interrupt_that_python_drops_comes_again() -> None:
