@@ -8,6 +8,7 @@ from detectors.facts import Facts, Stopped
 from detectors.state import RunState, TraceState
 from schemas.finding import Finding
 from schemas.message import Severity
+from schemas.step import Kind
 
 _CLOSING: Final = frozenset({"tool_result", "run_ended", "heartbeat"})
 
@@ -31,8 +32,15 @@ class AfterStop(Detector):
     tags: ClassVar[tuple[str, ...]] = ("owasp.asi10",)
     blind_spots: ClassVar[str] = "What a run does without publishing a step."
 
+    @classmethod
+    def watches(cls, kind: Kind, *, marked: bool) -> bool:
+        """Return whether it is of a kind that a stopped run may not take."""
+        return kind not in _CLOSING
+
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
         """Judge steps of stopped runs only."""
+        if not facts.stopped:
+            return ()
         step = seen.step
         stop = facts.stopped.get((step.agent_id, step.run_id))
         if stop is None or step.kind in _CLOSING or not _is_after(seen, stop, facts):

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+import msgspec
 
 from detectors.facts import Facts
 from detectors.policy_view import PolicyView
@@ -12,13 +13,12 @@ from schemas import ids
 from schemas.finding import Evidence, Finding, Identity
 from schemas.message import Severity
 from schemas.policy import Trait
-from schemas.step import Step
+from schemas.step import Kind, Step
 
 MAX_EVIDENCE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """A step as it was read: with its place, its times, whether its mark was good, and what the policy knows of it."""
 
     step: Step
@@ -57,6 +57,11 @@ class Detector(ABC):
     """OWASP ASI and MITRE ATLAS, as `owasp.asi01`, `atlas.aml.t0051.001`."""
     blind_spots: ClassVar[str]
     """What it does not see, for the people who rely on it."""
+
+    @classmethod
+    def watches(cls, kind: Kind, *, marked: bool) -> bool:
+        """Tell whether a step of this kind, with a good mark or without, can change anything or complete a claim."""
+        return True
 
     @abstractmethod
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:

@@ -11,6 +11,8 @@ from schemas.step import TRUSTED_ORIGINS, Step
 KEPT_READINGS: Final = 8
 MAX_WORDS: Final = 4096
 MAX_WORDS_PER_STEP: Final = 2048
+OBSERVED: Final = frozenset({"tool_result", "message", "memory_read"})
+"""Kinds of steps that bring something into their trace."""
 _FOREIGN: Final = frozenset({"web", "file", "agent", "memory"})
 
 

@@ -10,7 +10,7 @@ from detectors.policy_view import Answer
 from detectors.state import RunState, TraceState
 from schemas.finding import Finding
 from schemas.message import Severity
-from schemas.step import Step
+from schemas.step import Kind, Step
 
 _GATED = frozenset({"tool_call", "model_call", "handoff"})
 _WENT_AHEAD = frozenset({"allow", "narrow", "hold"})
@@ -34,6 +34,11 @@ class Grants(Detector):
         "`spent`, `amounts` and `labels`, and on texts that were redacted or cut: only the gate sees those, so an agent "
         "that does not ask its gate passes them unseen."
     )
+
+    @classmethod
+    def watches(cls, kind: Kind, *, marked: bool) -> bool:
+        """Return whether it is a call, or the start of a run."""
+        return kind in _GATED or kind == "run_started"
 
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
         """Findings for calls only, and for the first step of a run nobody registered."""

@@ -8,6 +8,7 @@ from detectors.facts import Facts
 from detectors.state import RunState, TraceState
 from schemas.finding import Finding
 from schemas.message import Severity
+from schemas.step import Kind
 
 
 class Impersonation(Detector):
@@ -24,11 +25,16 @@ class Impersonation(Detector):
     tags: ClassVar[tuple[str, ...]] = ("owasp.asi03", "owasp.asi07")
     blind_spots: ClassVar[str] = "A stolen agent key."
 
+    @classmethod
+    def watches(cls, kind: Kind, *, marked: bool) -> bool:
+        """Return whether the mark is not good."""
+        return not marked
+
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
         """Claim once per run and trace and kind of fault."""
         if seen.identity == "marked" or seen.identity in run.sequence.reported:
             return ()
-        run.sequence.reported.add(seen.identity)
+        run.sequence.reported += (seen.identity,)
         agent = shown(seen.step.agent_id)
         if seen.identity == "forged":
             reason = f"a step in the name of {agent} carries a mark that its key did not make"

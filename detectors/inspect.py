@@ -1,8 +1,11 @@
 """One step through all detectors: the delicate order in one function."""
 
+import functools
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final
+
+import msgspec
 
 from detectors import flow
 from detectors.after_stop import AfterStop
@@ -18,7 +21,7 @@ from detectors.tainted_egress import TaintedEgress
 from detectors.unjudged import Unjudged
 from schemas.finding import Finding, Identity
 from schemas.policy import Trait
-from schemas.step import Step, message_key
+from schemas.step import Kind, Step, message_key
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +30,25 @@ _NO_TRAITS: Final[frozenset[Trait]] = frozenset()
 ALL: Final[tuple[Detector, ...]] = (Impersonation(), StepSequence(), AfterStop(), Grants(), TaintedEgress(), Runaway())
 
 
-@dataclass(slots=True)
-class Judgement:
+class Judgement(msgspec.Struct):
     """What came of one step."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: Sequence[Finding] = ()
     repeat: bool = False
     """The record was judged before; nothing was counted again."""
     evicted: int = 0
     failed: int = 0
     """Detectors that could not judge it."""
+
+
+QUIET: Final = Judgement()
+"""What comes of nearly every step: nothing. One for all, so that nothing is made for it."""
+
+
+@functools.lru_cache(maxsize=256)
+def _watching(watch: tuple[Detector, ...], kind: Kind, marked: bool) -> tuple[Detector, ...]:
+    """Return those whom such a step concerns, in order."""
+    return tuple(detector for detector in watch if detector.watches(kind, marked=marked))
 
 
 def see(step: Step, value_digest: int, offset: int, append_us: int, identity: Identity, facts: Facts) -> Seen:
@@ -63,24 +75,33 @@ def inspect(seen: Seen, memory: Memory, facts: Facts, watch: tuple[Detector, ...
     So a call is judged by what came before it, and a step that repeats is judged once.
     """
     step = seen.step
-    owner = step.agent_id if seen.identity == "marked" and seen.policy.policy.registered else UNKNOWN_POOL
+    marked = seen.identity == "marked"
+    owner = step.agent_id if marked and seen.policy.registered else UNKNOWN_POOL
     entry, evicted = memory.open(message_key(step), owner)
-    trace = entry.of(seen.identity)
-    run, crowded = trace.run(step.run_id, step.agent_id)
-    entry.last_us, entry.offset = seen.append_us, seen.offset
-    if is_repeat(seen, run):
+    trace = entry.marked if marked else entry.of(seen.identity)
+    run = trace.runs.get(step.run_id)
+    crowded = False
+    if run is None:
+        run, crowded = trace.run(step.run_id, step.agent_id)
+    elif is_repeat(seen, run):
+        entry.last_us, entry.offset = seen.append_us, seen.offset
         return Judgement(repeat=True)
-    judgement = Judgement(evicted=bool(evicted) + crowded)
-    for detector in watch:
+    entry.last_us, entry.offset = seen.append_us, seen.offset
+    found: list[Finding] = []
+    failed = 0
+    for detector in _watching(watch, step.kind, marked):
         try:
-            judgement.findings.extend(detector.judge(seen, trace, run, facts))
+            claims = detector.judge(seen, trace, run, facts)
         except Exception as error:
             log.exception("%s failed on step %s", detector.name, step.step_id)
-            judgement.failed += 1
-            judgement.findings.append(Unjudged().claim(seen, detector.name, error))
-    if judgement.evicted:
-        judgement.findings.append(Pressure().claim(seen, owner))
-    flow.observe(seen, trace.flow)
-    if entry.doubted is not None and seen.identity == "marked":
-        flow.observe(seen, entry.doubted.flow)
-    return judgement
+            failed += 1
+            claims = (Unjudged().claim(seen, detector.name, error),)
+        if claims:
+            found.extend(claims)
+    if evicted or crowded:
+        found.append(Pressure().claim(seen, owner))
+    if step.kind in flow.OBSERVED:
+        flow.observe(seen, trace.flow)
+        if entry.doubted is not None and marked:
+            flow.observe(seen, entry.doubted.flow)
+    return Judgement(found, evicted=bool(evicted) + crowded, failed=failed) if found else QUIET

@@ -14,7 +14,7 @@ from detectors.narrowing import Impossible, narrowed
 from detectors.traits import traits_of
 from schemas.globs import glob_any
 from schemas.ids import canonical
-from schemas.policy import AgentPolicy, Effect, Grant, Trait
+from schemas.policy import AgentPolicy, Budgets, Effect, Grant, Trait
 from schemas.step import Step
 
 __all__ = [
@@ -67,6 +67,13 @@ class PolicyView:
     _settled: dict[tuple[str, str], Answer | None] = field(default_factory=dict)
     """(kind, name) → the answer; None where it depends on the call."""
     _abouts: dict[tuple[str, str], tuple[_About, ...]] = field(default_factory=dict)
+    bounded: bool = field(init=False)
+    """Whether the policy sets any budget."""
+    registered: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bounded = self.policy.budgets != Budgets()
+        self.registered = self.policy.registered
 
     def traits(self, tool: str) -> frozenset[Trait]:
         """Return the traits of a tool under this policy."""

@@ -1,20 +1,19 @@
 """Steps that repeat, go back, leave gaps, were rewritten, or come from a clock that cannot be believed."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from detectors.base import Detector, Seen
 from detectors.facts import Facts
-from detectors.state import RunState, SequenceState, TraceState
+from detectors.state import REMEMBERED, RunState, SequenceState, TraceState
 from schemas.finding import Finding
 from schemas.message import Severity
-
-REMEMBERED: Final = 64
 
 
 def is_repeat(seen: Seen, run: RunState) -> bool:
     """Tell whether this very record was judged before: a producer's retry or a spool sent twice. It counts once."""
-    return run.sequence.recent.get(seen.step.seq) == seen.value_digest
+    sequence, seq = run.sequence, seen.step.seq
+    return seq <= sequence.last and sequence.digest_of(seq) == (seen.value_digest or 1)
 
 
 class StepSequence(Detector):
@@ -36,15 +35,18 @@ class StepSequence(Detector):
 
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
         """Compare with what the run said before."""
-        state = run.sequence
+        state, step = run.sequence, seen.step
+        if step.seq == state.last + 1 and not step.dropped and not seen.clamped:
+            state.remember(step.seq, seen.value_digest)
+            return ()
         found = [*self._order(seen, state), *self._lost(seen, state), *self._clock(seen, state, facts)]
-        self._remember(seen, state)
+        state.remember(step.seq, seen.value_digest)
         return found
 
     def _order(self, seen: Seen, state: SequenceState) -> Iterator[Finding]:
         step, last = seen.step, state.last
         group = f"{step.run_id}:{step.trace_id}"
-        if step.seq in state.recent:
+        if state.digest_of(step.seq):
             reason = f"step {step.seq} was published before with other content; both are kept"
             yield self.finding(seen, reason, confidence=0.9, severity="high", aspect="rewritten", group=group)
         elif step.seq <= last - REMEMBERED:
@@ -77,18 +79,5 @@ class StepSequence(Detector):
     def _first(state: SequenceState, what: str) -> bool:
         if what in state.reported:
             return False
-        state.reported.add(what)
+        state.reported += (what,)
         return True
-
-    @staticmethod
-    def _remember(seen: Seen, state: SequenceState) -> None:
-        """Keep the digests of the highest `REMEMBERED` sequence numbers."""
-        seq, recent = seen.step.seq, state.recent
-        state.last = max(state.last, seq)
-        if seq in recent or seq <= state.last - REMEMBERED:
-            return
-        recent[seq] = seen.value_digest
-        if len(recent) <= REMEMBERED:
-            return
-        if recent.pop(state.last - REMEMBERED, None) is None:  # the one just left behind, unless there are gaps
-            del recent[min(recent)]

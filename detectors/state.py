@@ -10,6 +10,8 @@ from schemas.errors import BadRecord
 from schemas.finding import Identity
 
 RUNS_PER_TRACE: Final = 64
+REMEMBERED: Final = 64
+"""Steps of a run whose digests are kept: an older one that comes again cannot be told from a late one."""
 
 UNKNOWN_POOL: Final = "*"
 """Agents that no policy names, and speakers without a good mark, share one pool: invented names crowd out nobody."""
@@ -36,12 +38,39 @@ class SequenceState(msgspec.Struct, omit_defaults=True):
     """The highest `seq` seen and the digests of the last steps, to tell a repeat from a rewrite."""
 
     last: int = 0
-    recent: dict[int, int] = {}
-    """seq → 64-bit digest of the value, the last `SequenceDetector.remembered` of them."""
-    gaps: int = 0
+    recent: bytearray = msgspec.field(default_factory=bytearray)
+    """8 bytes for each of the last `REMEMBERED` numbers, at `seq % REMEMBERED`; zero where there was none."""
     clamps: int = 0
     lost: int = 0
-    reported: set[str] = set()
+    reported: tuple[str, ...] = ()
+
+    def digest_of(self, seq: int) -> int:
+        """Return the 64-bit digest under which a number was remembered; 0 where it was not."""
+        if not self.last - REMEMBERED < seq <= self.last:
+            return 0
+        at = seq % REMEMBERED * 8
+        return int.from_bytes(self.recent[at : at + 8], "big")
+
+    def remember(self, seq: int, digest: int) -> None:
+        """Keep the digest of a number among the highest `REMEMBERED`; the first one of each number stays."""
+        last, recent = self.last, self.recent
+        if seq > last:
+            if seq > last + 1:
+                self._forget_between(last, seq)
+            self.last = seq
+        elif seq <= last - REMEMBERED or self.digest_of(seq):
+            return
+        at = seq % REMEMBERED * 8
+        if len(recent) < at:
+            recent.extend(bytes(at - len(recent)))
+        recent[at : at + 8] = (digest or 1).to_bytes(8, "big")
+
+    def _forget_between(self, last: int, seq: int) -> None:
+        """Numbers left out have no digest, whatever stood in their places."""
+        for skipped in range(max(last + 1, seq - REMEMBERED), seq):
+            at = skipped % REMEMBERED * 8
+            if at < len(self.recent):
+                self.recent[at : at + 8] = bytes(8)
 
 
 class RunawayState(msgspec.Struct, omit_defaults=True):
@@ -52,11 +81,19 @@ class RunawayState(msgspec.Struct, omit_defaults=True):
     steps: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
-    same_call: dict[int, int] = {}
-    """64-bit digest of (tool, arguments) → how often."""
-    last_calls: list[tuple[int, str, int]] = []
-    """The last calls as (digest, step_id, seq), for evidence."""
-    reported: set[str] = set()
+    began_us: int = 0
+    """Append time of the run's first step in the trace."""
+    handoffs: int = 0
+    same_call: bytearray = msgspec.field(default_factory=bytearray)
+    """12 bytes for each different call: 8 of its digest, 4 of how often it was made; the longest known first."""
+    last_calls: bytes = b""
+    """16 bytes for each of the last calls, for evidence: 8 of its digest, 8 of its `seq`."""
+    context: int = 0
+    """Input tokens of the last model call."""
+    first_context: int = 0
+    growths: int = 0
+    """How many model calls in a row were given more than the one before."""
+    reported: tuple[str, ...] = ()
 
 
 class RunState(msgspec.Struct):
@@ -75,6 +112,10 @@ class TraceState(msgspec.Struct, omit_defaults=True):
 
     flow: FlowState = msgspec.field(default_factory=FlowState)
     runs: dict[str, RunState] = {}
+    steps: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+    reported: tuple[str, ...] = ()
 
     def run(self, run_id: str, agent_id: str) -> tuple[RunState, bool]:
         """Return the state of a run, made if new, and whether another had to be forgotten for it."""

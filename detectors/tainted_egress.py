@@ -12,6 +12,7 @@ from detectors.traits import words_of
 from detectors.words import host_of, strings_in, words
 from schemas.finding import Evidence, Finding
 from schemas.message import Severity
+from schemas.step import Kind
 
 DESTINATION_KEYS: Final = frozenset(
     [
@@ -74,6 +75,11 @@ class TaintedEgress(Detector):
     impact: ClassVar[float] = 0.9
     tags: ClassVar[tuple[str, ...]] = ("owasp.asi01", "owasp.asi02", "atlas.aml.t0051.001", "atlas.aml.t0086")
     blind_spots: ClassVar[str] = "Data that leaves through a tool without the trait egress, or in another trace."
+
+    @classmethod
+    def watches(cls, kind: Kind, *, marked: bool) -> bool:
+        """Return whether it is a call of a tool."""
+        return kind == "tool_call"
 
     def judge(self, seen: Seen, trace: TraceState, run: RunState, facts: Facts) -> Sequence[Finding]:
         """Judge a `tool_call` whose tool has the trait `egress`."""

@@ -31,6 +31,25 @@ def step_id(agent_id: str, run_id: str, trace_id: str, seq: int) -> str:
     ).hexdigest()
 
 
+class StepIds:
+    """The ids of the steps of one run in one trace: as `step_id`, with what they have in common hashed once."""
+
+    __slots__ = ("_common",)
+
+    def __init__(self, agent_id: str, run_id: str, trace_id: str) -> None:
+        text = f"{len(agent_id)}:{agent_id}{len(run_id)}:{run_id}{len(trace_id)}:{trace_id}"
+        self._common = hashlib.blake2b(
+            text.encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES, person=b"lictor.step"
+        )
+
+    def step_id(self, seq: int) -> str:
+        """Return the id of one step."""
+        number = str(seq)
+        name = self._common.copy()
+        name.update(f"{len(number)}:{number}".encode())
+        return name.hexdigest()
+
+
 def finding_id(rule_id: str, rule_version: int, group: str, evidence: list[str]) -> str:
     """Return the id of a finding: the same rule over the same steps is the same finding, live or in replay."""
     return named("lictor.finding", rule_id, str(rule_version), group, *sorted(evidence))

@@ -124,6 +124,18 @@ class Budgets(Frozen):
     tool_calls_per_minute: Limit | None = None
     same_call: Limit | None = None
     """The same tool with the same arguments, in one trace."""
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    """From the run's first step in a trace, by Kafka's clock."""
+    handoffs: Limit | None = None
+    delegation_depth: Limit | None = None
+    """How many agents may stand one behind the other when this one acts."""
+    trace_steps: Limit | None = None
+    """Of all agents together in one trace, as are the next two."""
+    trace_tokens: Limit | None = None
+    trace_cost_usd: Annotated[float, Field(ge=0)] | None = None
+    hour_tokens: Limit | None = None
+    """Of all runs of the agent within an hour, as is the next."""
+    hour_cost_usd: Annotated[float, Field(ge=0)] | None = None
 
 
 class Clearance(Frozen):

@@ -5,6 +5,7 @@ GenAI conventions where these have a name (`docs/reference/opentelemetry.md`). E
 word: believed only as far as its mark and the policy go.
 """
 
+import functools
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
@@ -190,13 +191,19 @@ def canonical_step(value: bytes | None) -> tuple[Step, bytes]:
         for given in (step.arguments, step.asked):
             if given and _depth(given) > MAX_DEPTH:
                 raise BadRecord("too_deep", f"arguments nest deeper than {MAX_DEPTH} levels")
-    if step.trace_id and not _is_trace_id(step.trace_id):
-        raise BadRecord("trace_id", "trace_id must be 32 lower-case hex digits, not all zero (W3C trace context)")
-    if step.step_id != ids.step_id(step.agent_id, step.run_id, step.trace_id, step.seq):
+    if step.step_id != _run_in_trace(step.agent_id, step.run_id, step.trace_id).step_id(step.seq):
         raise BadRecord("step_id", "step_id is not the hash of (agent_id, run_id, trace_id, seq)")
-    if not (step.agent_id + step.run_id).isprintable():
-        raise BadRecord("control_characters", "agent_id and run_id must be printable")
     return step, again
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _run_in_trace(agent_id: str, run_id: str, trace_id: str) -> ids.StepIds:
+    """Check what all steps of a run in a trace have in common, once. Raises `BadRecord`."""
+    if trace_id and not _is_trace_id(trace_id):
+        raise BadRecord("trace_id", "trace_id must be 32 lower-case hex digits, not all zero (W3C trace context)")
+    if not (agent_id + run_id).isprintable():
+        raise BadRecord("control_characters", "agent_id and run_id must be printable")
+    return ids.StepIds(agent_id, run_id, trace_id)
 
 
 def _decode(value: bytes | None) -> Step:

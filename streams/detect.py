@@ -9,7 +9,7 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from detectors.base import Seen
-from detectors.inspect import inspect, see
+from detectors.inspect import QUIET, Judgement, inspect, see
 from detectors.state import Memory, decode_state, encode_state
 from detectors.unjudged import Unjudged
 from detectors.words import digest64
@@ -21,7 +21,7 @@ from schemas.command import Command, Target
 from schemas.errors import BadRecord
 from schemas.finding import Finding, Identity
 from schemas.liveness import Liveness
-from schemas.seal import MARK, Signer, agent_key, header, mark_is_good
+from schemas.seal import MARK, Marks, Signer, agent_key, header
 from schemas.step import Step, content, message_key, read_step
 from streams.knowledge import Knowledge
 from streams.records import Output, Record, partition_of, refused, signed
@@ -47,7 +47,7 @@ class Detect(Stream):
         self.instance = instance
         self.partitions = partitions
         self.memories: dict[int, Memory] = {}
-        self.agent_keys: dict[str, bytes] = {}
+        self.marks: dict[str, Marks] = {}
         self.counters: Counter[str] = Counter()
         self.behind_us: dict[int, int] = {}
         self.refusals: dict[int, tuple[int, int]] = {}
@@ -85,7 +85,9 @@ class Detect(Stream):
         memory = self.memories[place.partition]
         for record in records:
             try:
-                out.extend(self._judge_one(self._see(record, memory), memory))
+                led_to = self._judge_one(self._see(record, memory), memory)
+                if led_to:
+                    out.extend(led_to)
             except BadRecord as error:
                 out.extend(self._refuse(record, error))
             except Exception as error:
@@ -116,41 +118,55 @@ class Detect(Stream):
         if record.key != key.encode():
             key = (record.key or b"").decode("utf-8", "replace")
             raise BadRecord("wrong_key", f"key {key[:64]!r} is neither the step's trace nor its run")
-        if memory.get(key) is None and partition_of(key, self.partitions) != record.partition:
+        if key not in memory.owner_of and partition_of(key, self.partitions) != record.partition:
             raise BadRecord("wrong_partition", f"key {key[:64]!r} does not belong into partition {record.partition}")
-        identity = self._identity(step, record, key)
-        if identity != "marked" and self.know.facts.rules.identity == "require":
+        good = header(record.headers, MARK)
+        identity = self._identity(step, record, good)
+        if identity == "marked" and good is not None:
+            digest = int.from_bytes(good[:8], "big")  # a keyed digest of the record, and there already
+        elif self.know.facts.rules.identity == "require":
             raise BadRecord(
                 f"identity_{identity}", "the step's mark is missing or not the agent's, and identity is `require`"
             )
-        digest = mark_digest(record) if identity == "marked" else digest64(record.value or b"")
+        else:
+            digest = digest64(record.value or b"")
         return see(step, digest, record.offset, record.timestamp * 1000, identity, self.know.facts)
 
-    def _identity(self, step: Step, record: Record, key: str) -> Identity:
-        good = header(record.headers, MARK)
+    def _identity(self, step: Step, record: Record, good: bytes | None) -> Identity:
         if good is None:
             return "unmarked"
-        agent = self.agent_keys.get(step.agent_id)
-        if agent is None:
-            if len(self.agent_keys) >= 65536:  # noqa: PLR2004 - names come from outside
-                self.agent_keys.clear()
-            agent = self.agent_keys[step.agent_id] = agent_key(self.know.master, step.agent_id)
-        return "marked" if mark_is_good(agent, good, record.topic, key, "step", record.value or b"") else "forged"
+        marks = self.marks.get(step.agent_id)
+        if marks is None:
+            if len(self.marks) >= 65536:  # noqa: PLR2004 - names come from outside
+                self.marks.clear()
+            key = agent_key(self.know.master, step.agent_id)
+            marks = self.marks[step.agent_id] = Marks(key, self.topics.steps.name, "step")
+        return "marked" if marks.good(good, record.key or b"", record.value or b"") else "forged"
 
-    def _judge_one(self, seen: Seen, memory: Memory) -> list[Output]:
+    def _judge_one(self, seen: Seen, memory: Memory) -> list[Output] | None:
         judgement = inspect(seen, memory, self.know.facts)
-        self.counters["repeats"] += judgement.repeat
-        if judgement.repeat:
-            return []  # its findings are out already, and without them a clearance would say `allow`
-        self.counters["evictions"] += judgement.evicted
-        self.counters["detectors_failed"] += judgement.failed
-        self.counters["findings"] += len(judgement.findings)
-        out = [signed(self.topics.findings, finding.agent_id, finding, self.signer) for finding in judgement.findings]
-        if needs_clearance(seen.step, seen.traits, seen.policy.policy):
-            clearance = self._clearance(seen, judgement.findings)
+        if judgement is QUIET:
+            found: Sequence[Finding] = ()
+        else:
+            self._count(judgement)
+            if judgement.repeat:
+                return None  # its findings are out already, and without them a clearance would say `allow`
+            found = judgement.findings
+        waits = needs_clearance(seen.step, seen.traits, seen.policy.policy)
+        if not found and not waits:
+            return None
+        out = [signed(self.topics.findings, finding.agent_id, finding, self.signer) for finding in found]
+        if waits:
+            clearance = self._clearance(seen, found)
             if clearance is not None:
                 out.insert(0, clearance)
         return out
+
+    def _count(self, judgement: Judgement) -> None:
+        self.counters["repeats"] += judgement.repeat
+        self.counters["evictions"] += judgement.evicted
+        self.counters["detectors_failed"] += judgement.failed
+        self.counters["findings"] += len(judgement.findings)
 
     def _clearance(self, seen: Seen, findings: Sequence[Finding]) -> Output | None:
         """Answer the waiting gate. No answer is given while `respond` is silent or the step is too old to be judged."""
@@ -189,11 +205,6 @@ class Detect(Stream):
             time_us=int(time.time() * 1e6),
         )
         return [signed(self.topics.liveness, f"detect/{self.instance}", word, self.signer)]
-
-
-def mark_digest(record: Record) -> int:
-    """Return a digest of a record whose mark is good, and so a keyed digest of its bytes: cheaper than another one."""
-    return int.from_bytes((header(record.headers, MARK) or b"")[:8], "big")
 
 
 def clearance_word(seen: Seen, findings: Sequence[Finding], know: Knowledge) -> Word:

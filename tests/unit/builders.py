@@ -126,7 +126,7 @@ class Story:
         fields.setdefault("seq", self.seqs.get((run_id, trace_id), 0) + 1)
         self.seqs[run_id, trace_id] = fields["seq"]
         fields.setdefault("time_us", NOW + self.offset * SECOND)
-        return self.judge(a_step(kind, **fields), **arrived).findings
+        return list(self.judge(a_step(kind, **fields), **arrived).findings)
 
     def call(self, tool: str, verdict: Verdict = "allow", rule: str = "grant", **arguments: Any) -> list[Finding]:
         """Judge a call of a tool that asked the gate."""

@@ -48,7 +48,7 @@ def test_a_repeat_changes_nothing() -> None:
     before = encode_state(story.entry())
     again = story.judge(a_step("tool_call", tool="pay"))
     after = decode_state(encode_state(story.entry()))
-    assert (again.repeat, again.findings) == (True, [])
+    assert (again.repeat, list(again.findings)) == (True, [])
     assert after.marked == decode_state(before).marked
 
 

@@ -7,7 +7,7 @@ import pytest
 from detectors.runaway import DISTINCT_CALLS, KEPT_CALLS, SAME_CALL, Runaway
 from detectors.state import encode_state
 from schemas.policy import Budgets
-from tests.unit.builders import Story, a_grant, a_policy, claims
+from tests.unit.builders import NOW, SECOND, Story, a_grant, a_policy, claims
 
 FAR = (1 << 53) - 1
 
@@ -119,5 +119,62 @@ def test_calls_that_all_differ_are_forgotten_in_order() -> None:
     for number in range(DISTINCT_CALLS + 50):
         told.call("t", a=number)
     state = told.run().runaway
-    assert len(state.same_call) == DISTINCT_CALLS
-    assert len(state.last_calls) == KEPT_CALLS
+    assert len(state.same_call) == 12 * DISTINCT_CALLS
+    assert len(state.last_calls) == 16 * KEPT_CALLS
+
+
+def test_two_calls_in_turn_are_a_cycle_told_once() -> None:
+    """An agent that goes to and fro between two calls would go on until its budget ends."""
+    told = story()
+    found = [claims(told.call(tool, a=1)) for _ in range(6) for tool in ("ask", "answer")]
+    assert [claim for each in found for claim in each] == ["lictor.runaway.cycle"]
+    assert found[7] == ["lictor.runaway.cycle"]
+
+
+def test_calls_in_turn_whose_arguments_change_are_no_cycle() -> None:
+    """Reading one record after the other and noting each would be taken for a loop."""
+    told = story()
+    assert [told.call(tool, at=turn) for turn in range(9) for tool in ("read", "note")] == [[]] * 18
+
+
+def test_a_poller_that_is_meant_to_poll_is_no_cycle() -> None:
+    """A policy that allows the same call a thousand times would be contradicted."""
+    told = story(same_call=1000)
+    assert [told.call(tool, a=1) for _ in range(20) for tool in ("status", "wait")] == [[]] * 40
+
+
+def test_a_context_that_only_grows_is_told_of_once() -> None:
+    """An agent that drags everything along would spend more with each call, unnoticed."""
+    told = story()
+    found = [claims(told.tell("model_call", input_tokens=4000 * turn)) for turn in range(1, 40)]
+    assert [claim for each in found for claim in each] == ["lictor.runaway.context"]
+
+
+@pytest.mark.parametrize(
+    "sizes", [[4000 + turn for turn in range(60)], [90_000, 4000] * 20, [100 * n for n in range(1, 60)]]
+)
+def test_a_context_that_grows_little_or_shrinks_is_silent(sizes: list[int]) -> None:
+    """Every long conversation would be called runaway."""
+    told = story()
+    assert [told.tell("model_call", input_tokens=size) for size in sizes] == [[]] * len(sizes)
+
+
+def test_what_all_agents_of_a_trace_spend_is_added_up() -> None:
+    """Ten agents that hand work on would each stay under the bound, and pass it together."""
+    told = story(trace_tokens=100)
+    found = [claims(told.tell("model_call", run_id=f"run-{turn}", seq=1, input_tokens=40)) for turn in range(5)]
+    assert found == [[], [], ["lictor.runaway.budget"], [], []]
+
+
+def test_a_long_chain_of_delegation_is_told_of() -> None:
+    """Agents that hand work to each other without end would not be noticed."""
+    told = story(delegation_depth=2)
+    assert claims(told.tell("message", delegation=("a", "b"))) == []
+    assert claims(told.tell("message", delegation=("a", "b", "c"))) == ["lictor.runaway.budget"]
+
+
+def test_a_run_that_lasts_too_long_is_told_of() -> None:
+    """A run could go on for days under the radar of every other bound."""
+    told = story(seconds=60)
+    assert claims(told.tell("message", append_us=NOW)) == []
+    assert claims(told.tell("message", append_us=NOW + 61 * SECOND)) == ["lictor.runaway.budget"]

@@ -24,23 +24,24 @@ from tests.unit.builders import Story, a_policy
 from tests.unit.strategies import examples, texts
 
 WORDS = st.integers(0, (1 << 64) - 1)
+NAMES = st.lists(texts(9), max_size=3).map(tuple)
 READINGS = st.lists(st.builds(Reading, texts(32), st.integers(1, 1 << 53), texts(40)), max_size=4)
 FLOWS = st.builds(FlowState, READINGS, READINGS, st.sets(WORDS, max_size=9), st.sets(WORDS, max_size=9))
 SEQUENCES = st.builds(
     SequenceState,
     last=st.integers(0, 1 << 53),
-    recent=st.dictionaries(st.integers(1, 1 << 53), WORDS, max_size=9),
+    recent=st.binary(max_size=64).map(bytearray),
     clamps=st.integers(0, 9),
-    reported=st.sets(texts(9), max_size=3),
+    reported=NAMES,
 )
 RUNAWAYS = st.builds(
     RunawayState,
     steps=st.integers(0, 1 << 40),
     tokens=st.integers(0, 1 << 62),
     cost_usd=st.floats(0, allow_nan=False),
-    same_call=st.dictionaries(WORDS, st.integers(1, 99), max_size=9),
-    last_calls=st.lists(st.tuples(WORDS, texts(32), st.integers(1, 99)), max_size=3),
-    reported=st.sets(texts(9), max_size=3),
+    same_call=st.binary(max_size=36).map(bytearray),
+    last_calls=st.binary(max_size=64),
+    reported=NAMES,
 )
 RUNS = st.builds(RunState, texts(9), SEQUENCES, RUNAWAYS, after_stop=st.integers(0, 9))
 STATES = st.builds(TraceState, FLOWS, st.dictionaries(texts(9), RUNS, max_size=2))
@@ -75,9 +76,9 @@ def test_new_states_share_nothing() -> None:
     """What one trace has read would be held against another."""
     one, other = TraceEntry("a"), TraceEntry("a")
     one.marked.flow.trusted_words.add(1)
-    one.marked.run("r", "a")[0].sequence.recent[1] = 1
+    one.marked.run("r", "a")[0].sequence.remember(1, 1)
     assert other == TraceEntry("a")
-    assert one.marked.run("r", "a")[0].sequence.recent == {1: 1}
+    assert one.marked.run("r", "a")[0].sequence.digest_of(1) == 1
 
 
 def test_the_doubted_state_begins_with_what_the_true_one_has_read_and_shares_nothing() -> None:
