@@ -60,7 +60,7 @@ def _is_signed(ring: Keyring, record: Record, key: str, topics: Topics) -> bool:
         if key == KEY_LIST:
             ring.load(record.topic, key, record.headers, value)
         else:
-            kind = AgentPolicy
+            kind: type[AgentPolicy | RuleBook | RuleBundle] = AgentPolicy
             if record.topic == topics.rules.name:
                 kind = RuleBundle if key == BUNDLE_KEY else RuleBook
             ring.check(record.topic, key, kind.type, record.headers, value, now_us)

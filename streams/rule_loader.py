@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from detectors.engine.engine import Engine, read_engine
+
 from schemas.errors import BadRecord
 from schemas.rule_bundle import RuleBundle
 from streams.knowledge import Knowledge
