@@ -204,7 +204,7 @@ def test_what_follows_in_time_ends_the_wait(at_s: int, found: int) -> None:
 
 @pytest.mark.parametrize(("of", "found"), [("temporal_ordered", 1), ("temporal", 0)])
 def test_only_without_an_order_does_what_came_before_count(of: str, found: int) -> None:
-    """ "B does not follow" would be "B did not happen"."""
+    """A rule that asks what follows would ask what happened."""
     tale = Tale(correlation(of, "a", "b", occurs=ABSENT, span_s=60))
     tale.fire("b", 0)
     tale.fire("a", 10)
