@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from detectors.policy_view import PolicyView
+from detectors.values import Values
 from schemas.policy import ANY_AGENT, AgentPolicy
 from schemas.receipt import Receipt
 from schemas.rules import RuleBook
@@ -37,6 +38,8 @@ class Facts:
     policies: dict[str, PolicyView] = field(default_factory=dict)
     fallback: PolicyView = field(default_factory=_no_policy)
     rules: RuleBook = field(default_factory=lambda: RuleBook(version=1, issued_us=0))
+    values: Values = field(default_factory=Values)
+    """Under the key of this Lictor's own, where there is one."""
     stopped: dict[tuple[str, str], Stopped] = field(default_factory=dict)
 
     def policy_of(self, agent_id: str) -> PolicyView:

@@ -1,48 +1,109 @@
-"""What a trace has read, and which words came from whom: kept up to date before any detector of flow judges."""
+"""What a trace has read, which words came from whom, and what strangers ordered: kept up to date step by step."""
 
 import functools
 from typing import Final
 
 from detectors.base import Seen, shown
-from detectors.state import FlowState, Reading
-from detectors.words import digest64, host_of, words
+from detectors.instructions import delegates, kinds_spoken_of, orders_in
+from detectors.state import Directive, FlowState, Reading
+from detectors.values import Values
+from detectors.words import host_of, strings_in, words
 from schemas.step import TRUSTED_ORIGINS, Step
 
-KEPT_READINGS: Final = 8
-MAX_WORDS: Final = 4096
-MAX_WORDS_PER_STEP: Final = 2048
-OBSERVED: Final = frozenset({"tool_result", "message", "memory_read"})
-"""Kinds of steps that bring something into their trace."""
+KEPT_READINGS: Final = 4
+KEPT_DIRECTIVES: Final = 8
+KEPT_CALLS: Final = 16
+DIRECTIVE_SLOTS: Final = 256
+MOST_TOLD: Final = 1 << 14
+DECISIVE: Final = 200
+"""A longer argument is content, and decides nothing about where or what."""
+OBSERVED: Final = frozenset({"tool_call", "tool_result", "message", "memory_read"})
+"""Kinds of steps that tell something of their trace's flow."""
 _FOREIGN: Final = frozenset({"web", "file", "agent", "memory"})
 
 
-def observe(seen: Seen, flow: FlowState) -> None:
+def observe(seen: Seen, flow: FlowState, values: Values) -> None:
     """Take note of what this step brings into its trace."""
     step = seen.step
-    if step.kind == "tool_result" and step.outcome != "denied":
-        _observe_result(seen, flow)
+    if step.kind == "tool_call":
+        if flow.delegates:
+            _observe_call(step, flow, values)
+    elif step.kind == "tool_result":
+        if step.outcome != "denied":
+            _observe_result(seen, flow, values)
     elif step.kind in ("message", "memory_read"):
-        _observe_text(step, flow, trusted=step.origin in TRUSTED_ORIGINS)
+        _observe_text(step, flow, values, trusted=step.origin in TRUSTED_ORIGINS)
 
 
-def _observe_result(seen: Seen, flow: FlowState) -> None:
+def _observe_call(step: Step, flow: FlowState, values: Values) -> None:
+    """Remember calls that a person's own words decided."""
+    decisive = [word for _, text in strings_in(step.arguments or {}) if len(text) <= DECISIVE for word in words(text)]
+    if decisive and all(was_said(word, flow, values) for word in decisive):
+        flow.at_first_hand = [*flow.at_first_hand[1 - KEPT_CALLS :], step.tool_call_id or step.tool]
+
+
+def _observe_result(seen: Seen, flow: FlowState, values: Values) -> None:
     step = seen.step
     trusted = seen.policy.trusts(step.tool) and not was_truncated(step)
     if not trusted and ("reads_untrusted" in seen.traits or step.origin in _FOREIGN):
-        _add(flow.untrusted, step, f"read untrusted content through {step.tool}")
+        _add(flow.untrusted, step, _read("untrusted content", step.tool))
     if "reads_sensitive" in seen.traits:
-        _add(flow.sensitive, step, f"read sensitive data through {step.tool}")
-    _add_words(flow.trusted_words if trusted else flow.untrusted_words, step.text)
+        _add(flow.sensitive, step, _read("sensitive data", step.tool))
+    if trusted:
+        values.add(flow.said, step.text)
+    else:
+        pointed_at = flow.delegates and (step.tool_call_id or step.tool) in flow.at_first_hand
+        _take_in(step, flow, values, pointed_at=pointed_at)
 
 
-def _observe_text(step: Step, flow: FlowState, *, trusted: bool) -> None:
+def _observe_text(step: Step, flow: FlowState, values: Values, *, trusted: bool) -> None:
     if trusted and not was_truncated(step):
-        _add_words(flow.trusted_words, step.text)
+        values.add(flow.said, step.text)
+        kinds, understood = kinds_spoken_of(step.text[:MOST_TOLD].casefold().split() + words(step.text[:MOST_TOLD]))
+        flow.asked |= kinds
+        flow.understood |= understood
+        flow.delegates = flow.delegates or delegates(step.text)
         return
     if step.origin == "" or (step.kind == "message" and step.origin == "agent"):
         return  # the agent's own words: neither a source nor a permission
-    _add(flow.untrusted, step, f"read content of origin {step.origin}")
-    _add_words(flow.untrusted_words, step.text)
+    _add(flow.untrusted, step, _read(f"content of origin {step.origin}", ""))
+    _take_in(step, flow, values, pointed_at=False)
+
+
+def _take_in(step: Step, flow: FlowState, values: Values, *, pointed_at: bool) -> None:
+    """Remember the words of untrusted content, and what it orders, unless a person pointed at it to be obeyed."""
+    if not step.text:
+        return
+    flow.full |= not values.add(flow.brought, step.text) or was_truncated(step)
+    if pointed_at:
+        return
+    kinds, ordered = 0, bytearray()
+    for order in orders_in(step.text):
+        kinds |= order.kinds
+        values.add(ordered, order.text, DIRECTIVE_SLOTS)
+    if not kinds:
+        return
+    if len(flow.directives) >= KEPT_DIRECTIVES:
+        del flow.directives[1]  # the first and the newest stay
+    source = step.tool or step.origin
+    flow.directives.append(Directive(step.step_id, step.seq, kinds, bytes(ordered), shown(source, 100)))
+
+
+def was_said(word: str, flow: FlowState, values: Values) -> bool:
+    """Tell whether a person said a word: as it stands, or, for a link, by its host."""
+    return _is_in(flow.said, word, values)
+
+
+def was_brought(word: str, flow: FlowState, values: Values) -> bool:
+    """Tell whether untrusted content brought a word in."""
+    return _is_in(flow.brought, word, values)
+
+
+def _is_in(table: bytes | bytearray, word: str, values: Values) -> bool:
+    if values.has(table, word):
+        return True
+    host = host_of(word)
+    return bool(host) and "@" not in word and values.has_host(table, host)
 
 
 def was_truncated(step: Step) -> bool:
@@ -52,24 +113,10 @@ def was_truncated(step: Step) -> bool:
 
 def _add(readings: list[Reading], step: Step, what: str) -> None:
     if len(readings) < KEPT_READINGS:
-        readings.append(Reading(step.step_id, step.seq, shown(what, 200)))
+        readings.append(Reading(step.step_id, step.seq, what))
 
 
-def _add_words(known: set[int], text: str) -> None:
-    if len(known) >= MAX_WORDS or not text:
-        return
-    fresh = set(words(text)[:MAX_WORDS_PER_STEP])
-    known.update(map(word_key, fresh))
-    known.update([host_key(host) for word in fresh if "." in word and (host := host_of(word))])
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def word_key(word: str) -> int:
-    """Return the digest under which a word is remembered."""
-    return digest64(word.encode("utf-8", "surrogatepass"))
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def host_key(host: str) -> int:
-    """Return the digest under which the host of a link is remembered, apart from the word itself."""
-    return digest64(b"host:" + host.encode("utf-8", "surrogatepass"))
+@functools.lru_cache(maxsize=4096)
+def _read(what: str, tool: str) -> str:
+    """Return how a reading is told of: the same words for all runs, held once."""
+    return shown(f"read {what} through {tool}" if tool else f"read {what}", 200)

@@ -13,6 +13,7 @@ from detectors.base import Detector, Seen
 from detectors.facts import Facts
 from detectors.grants import Grants
 from detectors.impersonation import Impersonation
+from detectors.injected import Injected
 from detectors.pressure import Pressure
 from detectors.runaway import Runaway
 from detectors.sequence import StepSequence, is_repeat
@@ -27,7 +28,15 @@ log = logging.getLogger(__name__)
 
 _NO_TRAITS: Final[frozenset[Trait]] = frozenset()
 
-ALL: Final[tuple[Detector, ...]] = (Impersonation(), StepSequence(), AfterStop(), Grants(), TaintedEgress(), Runaway())
+ALL: Final[tuple[Detector, ...]] = (
+    Impersonation(),
+    StepSequence(),
+    AfterStop(),
+    Grants(),
+    Injected(),
+    TaintedEgress(),
+    Runaway(),
+)
 
 
 class Judgement(msgspec.Struct):
@@ -101,7 +110,7 @@ def inspect(seen: Seen, memory: Memory, facts: Facts, watch: tuple[Detector, ...
     if evicted or crowded:
         found.append(Pressure().claim(seen, owner))
     if step.kind in flow.OBSERVED:
-        flow.observe(seen, trace.flow)
+        flow.observe(seen, trace.flow, facts.values)
         if entry.doubted is not None and marked:
-            flow.observe(seen, entry.doubted.flow)
+            flow.observe(seen, entry.doubted.flow, facts.values)
     return Judgement(found, evicted=bool(evicted) + crowded, failed=failed) if found else QUIET

@@ -12,6 +12,7 @@ from detectors.words import digest64
 from schemas import ids
 from schemas.finding import Evidence, Finding
 from schemas.message import Severity
+from schemas.policy import EFFECTS
 from schemas.step import Step
 
 SAME_CALL: Final = 8
@@ -92,7 +93,16 @@ class Runaway(Detector):
         ]
         reason = f"{shown(step.tool)} was called {count} with the same arguments in one trace (bound: {most})"
         group = f"{step.run_id}:{step.trace_id}:{name}"
-        yield self.finding(seen, reason, confidence=0.9, evidence=evidence, aspect="loop", group=group)
+        harmless = seen.traits.isdisjoint(EFFECTS)
+        yield self.finding(
+            seen,
+            reason,
+            confidence=0.6 if harmless else 0.9,
+            severity="medium" if harmless else "high",
+            evidence=evidence,
+            aspect="loop",
+            group=group,
+        )
 
     def _cycle(self, seen: Seen, state: RunawayState) -> Iterator[Finding]:
         calls = _calls(state)

@@ -25,13 +25,36 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     what: str
 
 
+class Directive(msgspec.Struct, frozen=True, array_like=True):
+    """Untrusted content that orders something: what kinds of doing, and the words of the order."""
+
+    step_id: str
+    seq: int
+    kinds: int
+    words: bytes
+    what: str
+
+
 class FlowState(msgspec.Struct, omit_defaults=True):
-    """What the trace has read so far, and which words people and strangers brought in (64-bit digests)."""
+    """What the trace has read so far, and which words people and strangers brought in (tables of `values`)."""
 
     untrusted: list[Reading] = []
     sensitive: list[Reading] = []
-    trusted_words: set[int] = set()
-    untrusted_words: set[int] = set()
+    said: bytearray = msgspec.field(default_factory=bytearray)
+    """Words of users and operators, and of what the policy trusts."""
+    brought: bytearray = msgspec.field(default_factory=bytearray)
+    """Words of everything else."""
+    full: bool = False
+    """Some of what was brought found no room: a word nobody is known to have said may have been among it."""
+    directives: list[Directive] = []
+    asked: int = 0
+    """Kinds of doing that persons have spoken of (bits of `instructions`)."""
+    understood: bool = False
+    """Persons have spoken, and in words whose kinds can be told."""
+    delegates: bool = False
+    """A person told the agent to do what stands elsewhere."""
+    at_first_hand: list[str] = []
+    """Calls that only persons' words decided: what they return is what a person pointed at."""
 
 
 class SequenceState(msgspec.Struct, omit_defaults=True):

@@ -6,10 +6,11 @@ from typing import ClassVar, Final
 
 from detectors.base import Detector, Seen, shown
 from detectors.facts import Facts
-from detectors.flow import host_key, word_key
+from detectors.flow import was_brought, was_said
 from detectors.state import FlowState, Reading, RunState, TraceState
 from detectors.traits import words_of
-from detectors.words import host_of, strings_in, words
+from detectors.values import Values
+from detectors.words import is_place, strings_in, words
 from schemas.finding import Evidence, Finding
 from schemas.message import Severity
 from schemas.step import Kind
@@ -66,12 +67,13 @@ class Destination:
 class TaintedEgress(Detector):
     """The lethal trifecta, complete: untrusted content, sensitive data, and a way out, in one trace.
 
-    How sure it is depends on who named the destination: high where only untrusted content did, low where the user did.
+    How sure it is depends on who named the destination. By itself it is seldom sure enough to hold anybody up, since honest
+    agents do this whenever they answer a mail; rules and risk build on it, and `lictor.injected` tells when it was ordered.
     """
 
     name: ClassVar[str] = "tainted_egress"
     title: ClassVar[str] = "Sensitive data may leave on a stranger's word"
-    severity: ClassVar[Severity] = "high"
+    severity: ClassVar[Severity] = "medium"
     impact: ClassVar[float] = 0.9
     tags: ClassVar[tuple[str, ...]] = ("owasp.asi01", "owasp.asi02", "atlas.aml.t0051.001", "atlas.aml.t0086")
     blind_spots: ClassVar[str] = "Data that leaves through a tool without the trait egress, or in another trace."
@@ -86,8 +88,8 @@ class TaintedEgress(Detector):
         flow = trace.flow
         if seen.step.kind != "tool_call" or "egress" not in seen.traits or not (flow.untrusted and flow.sensitive):
             return ()
-        places = list(destinations(seen, flow))
-        confidence, severity, why = _weigh(places)
+        places = list(destinations(seen, flow, facts.values))
+        confidence, severity, why = _weigh(places, spoken=bool(flow.said))
         tool = shown(seen.step.tool)
         reason = (
             f"{tool} sends something out of a trace that {flow.untrusted[0].what} and {flow.sensitive[0].what}; {why}"
@@ -96,23 +98,25 @@ class TaintedEgress(Detector):
         return (self.finding(seen, reason, confidence=confidence, severity=severity, evidence=evidence),)
 
 
-def _weigh(places: Sequence[Destination]) -> tuple[float, Severity, str]:
+def _weigh(places: Sequence[Destination], *, spoken: bool) -> tuple[float, Severity, str]:
     introduced = [place for place in places if place.introduced]
-    if introduced:
-        return 0.9, "high", f"only untrusted content named {shown(introduced[0].text)}"
+    if introduced and not spoken:
+        return 0.7, "high", f"only untrusted content named {shown(introduced[0].text)}, and no person has spoken at all"
+    if introduced:  # people ask for exactly this all day; that it was ordered, `injected` tells
+        return 0.4, "medium", f"only untrusted content named {shown(introduced[0].text)}"
     if places and all(place.named for place in places):
         return 0.2, "low", "the user named every destination"
     unknown = next((place for place in places if not place.named), None)
     if unknown is None:
         return 0.4, "medium", "it names no destination that could be checked"
-    return 0.6, "high", f"nobody in the trace named {shown(unknown.text)}"
+    return 0.45, "medium", f"nobody in the trace named {shown(unknown.text)}"
 
 
 def _evidence(reading: Reading) -> Evidence:
     return Evidence(step_id=reading.step_id, seq=reading.seq, role=reading.what)
 
 
-def destinations(seen: Seen, flow: FlowState) -> Iterator[Destination]:
+def destinations(seen: Seen, flow: FlowState, values: Values) -> Iterator[Destination]:
     """Yield where the call would send something, judged by who said so."""
     for path, text in strings_in(seen.step.arguments or {}):
         if len(text) > SHORT:
@@ -120,16 +124,9 @@ def destinations(seen: Seen, flow: FlowState) -> Iterator[Destination]:
         key = path.rpartition(".")[2]
         found = list(words(text))
         if DESTINATION_KEYS.isdisjoint(words_of(key)):
-            found = [word for word in found if host_of(word)]
+            found = [word for word in found if is_place(word)]
         if found:
-            named = all(_said(word, flow.trusted_words) for word in found)
-            foreign = any(_said(word, flow.untrusted_words) and not _said(word, flow.trusted_words) for word in found)
+            said = [word for word in found if was_said(word, flow, values)]
+            named = len(said) == len(found)
+            foreign = any(word not in said and was_brought(word, flow, values) for word in found)
             yield Destination(text, named, foreign)
-
-
-def _said(word: str, by: set[int]) -> bool:
-    """Tell whether a word was said: as it stands, or, for a link, by its host."""
-    if word_key(word) in by:
-        return True
-    host = host_of(word)
-    return bool(host) and "@" not in word and host_key(host) in by

@@ -52,6 +52,48 @@ def host_of(word: str) -> str:
     return host if "." in host and not host.replace(".", "").isdigit() else host if _is_ipv4(host) else ""
 
 
+def is_place(word: str) -> bool:
+    """Tell whether a word says where something is on the net: a link, an address, a host name, an IPv4 address.
+
+    A dotted name counts where it ends as host names do: `report.pdf` and `self.assertEqual` are no places.
+
+    >>> [is_place(word) for word in ("https://a/b", "bob@a.b", "www.x.yz", "evil.example", "10.0.0.1", "notes.txt", "a.b")]
+    [True, True, True, True, True, False, False]
+    """
+    if "://" in word or ("@" in word and "." in word) or word.startswith("www."):
+        return True
+    host = host_of(word)
+    return bool(host) and (host.rpartition(".")[2] in _ENDINGS or _is_ipv4(host))
+
+
+_ENDINGS: Final = frozenset(
+    (
+        *(
+            "com",
+            "org",
+            "net",
+            "io",
+            "dev",
+            "ai",
+            "app",
+            "co",
+            "info",
+            "biz",
+            "edu",
+            "gov",
+            "mil",
+            "int",
+            "example",
+            "invalid",
+        ),
+        *("xyz", "online", "site", "shop", "tech", "cloud", "tv", "us", "uk", "de", "fr", "es", "nl", "ch", "eu", "ca"),
+        *("au", "nz", "jp", "cn", "ru", "br", "mx", "se", "fi", "dk", "cz", "ie", "pt", "gr", "tr", "kr"),
+        *("hk", "sg", "za", "il", "onion", "club", "news", "zone", "systems", "solutions", "agency"),
+    )
+)
+"""Top-level domains of common hosts, without those that are endings of files: `.py`, `.md`, `.sh`."""
+
+
 def _is_ipv4(host: str) -> bool:
     parts = host.split(".")
     return len(parts) == 4 and all(_OCTET.fullmatch(part) and int(part) < 256 for part in parts)  # noqa: PLR2004

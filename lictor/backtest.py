@@ -30,6 +30,8 @@ class Judged:
     step: int
     finding: Finding
     decision: str
+    held: bool = False
+    """The call waits for this decision: by a clearance, or the gate itself has refused it."""
 
 
 @dataclass(slots=True)
@@ -105,18 +107,20 @@ class Backtest:
         self.offset += 1
         seen = see(step, digest64(encode_step(step)), self.offset, max(0, step.time_us), "marked", self.facts)
         findings = inspect(seen, self.memory, self.facts).findings
-        result.found.extend(Judged(index, finding, self._decision(step, policy, finding)) for finding in findings)
+        for finding in findings:
+            decision, held = self._decision(step, policy, finding)
+            result.found.append(Judged(index, finding, decision, held))
 
-    def _decision(self, step: Step, policy: PolicyView, finding: Finding) -> str:
+    def _decision(self, step: Step, policy: PolicyView, finding: Finding) -> tuple[str, bool]:
         """Return the word for a finding: of a call that gate or clearance keeps from running, what kept it."""
         verdict = step.gate.verdict if step.gate else ""
         if verdict in ("deny", "ask"):
-            return verdict
+            return verdict, True
         ruling = decide(finding, self.facts.rules, criticality=policy.policy.criticality)
         if needs_clearance(step, policy.traits(step.tool), policy.policy):
             word = word_of(ruling)
-            return "observe" if word == "allow" else word
-        return ruling.action
+            return "observe" if word == "allow" else word, True
+        return ruling.action, False
 
 
 def write_results(results: Iterable[Result], out: Path, progress: Callable[[], None]) -> int:

@@ -11,6 +11,7 @@ from schemas.errors import BadPolicy, BadRecord, BadSeal
 from schemas.keys import KEY_LIST, KeyList
 from schemas.message import Message
 from schemas.policy import ANY_AGENT, AgentPolicy
+from schemas.rule_bundle import BUNDLE_KEY, RuleBundle
 from schemas.rules import RuleBook
 from schemas.seal import Keyring
 from streams.records import Output, Record, signed
@@ -59,7 +60,9 @@ def _is_signed(ring: Keyring, record: Record, key: str, topics: Topics) -> bool:
         if key == KEY_LIST:
             ring.load(record.topic, key, record.headers, value)
         else:
-            kind = RuleBook if record.topic == topics.rules.name else AgentPolicy
+            kind: type[AgentPolicy | RuleBook | RuleBundle] = AgentPolicy
+            if record.topic == topics.rules.name:
+                kind = RuleBundle if key == BUNDLE_KEY else RuleBook
             ring.check(record.topic, key, kind.type, record.headers, value, now_us)
             kind.read(value)
     except (BadSeal, BadRecord):

@@ -18,7 +18,7 @@ from lictor_agent.wire import Cut as AgentCut
 from lictor_agent.wire import name_of, plain_json, shorten
 from schemas import ids
 from schemas.errors import BadInput
-from schemas.policy import AgentPolicy, Grant, Layer
+from schemas.policy import AgentPolicy, Grant, Layer, Test
 from schemas.step import STEP_VERSION, Cut, DeclaredTool, Gate, Step, content
 
 _KINDS: Final = {
@@ -61,6 +61,18 @@ def read_sessions(path: Path, tools: Mapping[str, tuple[DeclaredTool, ...]] | No
         yield session
 
 
+def labelled_sessions(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the sessions of a file as they were recorded, labels and all. Raises `BadInput` with the line at fault."""
+    for number, line in _lines(path):
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"not JSON: {error}", where=f"{path}:{number}") from None
+        if not isinstance(data, dict) or not {"dataset", "session_id", "steps"} <= data.keys():
+            raise BadInput("not a recorded session: dataset, session_id or steps missing", where=f"{path}:{number}")
+        yield data
+
+
 def count_sessions(path: Path) -> int:
     """Return how many sessions a file holds, for a progress bar."""
     return sum(1 for _ in _lines(path))
@@ -81,11 +93,15 @@ def read_tools(path: Path) -> dict[str, tuple[DeclaredTool, ...]]:
 
 
 def recorded_policy(agent_id: str) -> AgentPolicy:
-    """Return what a recorded agent counts as: registered, granted every tool, in mode `enforce`."""
+    """Return what a recorded agent counts as: registered, granted every tool, in mode `enforce`.
+
+    Once it has read untrusted content its calls wait for clearance: the policy that the how-to recommends.
+    """
+    wary = Grant(id="after-untrusted", effect="clear", tools=("*",), when={"reads": Test(eq="untrusted")})
     everything = Grant(id="everything", effect="allow", tools=("*",))
     models = Grant(id="models", effect="allow", models=("*",))
     agents = Grant(id="agents", effect="allow", agents=("*",))
-    layer = Layer(name="recorded", grants=(everything, models, agents))
+    layer = Layer(name="recorded", grants=(wary, everything, models, agents))
     return AgentPolicy(
         agent_id=agent_id, version=1, issued_us=1, owner="recorded", mode="enforce", layers=(layer,), words=words()
     )

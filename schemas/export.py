@@ -26,6 +26,7 @@ from schemas.match import Match
 from schemas.message import Message
 from schemas.policy import AgentPolicy
 from schemas.receipt import Receipt
+from schemas.rule_bundle import RuleBundle
 from schemas.rules import RuleBook
 from schemas.sighting import Sighting
 from schemas.step import Step
@@ -51,6 +52,7 @@ MESSAGES: Final[tuple[type[Message], ...]] = (
     Match,
     Receipt,
     RuleBook,
+    RuleBundle,
     Sighting,
     Taint,
     Verdict,

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.message import Message, Micros
+from schemas.message import Message, Micros, ShortText
 
 
 class Liveness(Message):
@@ -23,4 +23,11 @@ class Liveness(Message):
     """Broadcast topic → the offset after the last record that is in force here."""
     policy_version: int = 0
     rules_version: int = 0
+    bundle_version: int = 0
+    """Of the Sigma rules in force here; 0 while there are none."""
+    rules_digest: ShortText = ""
+    rules_since: dict[str, int] = Field(default_factory=dict)
+    """Steps partition → the first offset that was judged by the rules in force."""
+    rules_error: ShortText = ""
+    """Why the newest bundle is not in force here, where it is not."""
     time_us: Micros

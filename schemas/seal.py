@@ -30,7 +30,7 @@ Headers = list[tuple[str, bytes]]
 
 # Whom each message may be signed by: role, and for a person the right that the key list must name.
 SIGNERS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    "finding": (("detect", ""),),
+    "finding": (("detect", ""), ("respond", "")),
     "match": (("detect", ""),),
     "correlation": (("detect", ""), ("respond", "")),
     "taint": (("detect", ""),),
@@ -46,6 +46,7 @@ SIGNERS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "audit_head": (("audit", ""),),
     "policy": (("person", "policy"),),
     "rules": (("person", "policy"),),
+    "rule_bundle": (("person", "policy"),),
 }
 
 

@@ -29,6 +29,7 @@ from schemas.match import Match
 from schemas.message import Message
 from schemas.policy import AgentPolicy
 from schemas.receipt import Receipt
+from schemas.rule_bundle import BUNDLE_KEY, RuleBundle
 from schemas.rules import RuleBook
 from schemas.seal import KEY_ID, Keyring, header
 from schemas.sighting import Sighting
@@ -96,11 +97,17 @@ def signed_row(reader: type[Message]) -> Rower:
 
 def body_row(origin: Origin, value: bytes | None, ring: Keyring | None) -> bytes:
     """Return the row of a policy, key list or rule book: kept whole, under its key and version."""
-    reader = KeyList if origin.key == KEY_LIST else RuleBook if origin.topic.endswith(".rules") else AgentPolicy
+    reader = _reader_of(origin)
     message, body = reader.read(value), value or b""
     by = _root_of(origin, body, ring) if reader is KeyList else signer_of(origin, message.type, body, ring)
     rest = {"signed_by": by, "kafka_key": origin.key, "version": message.version, "body": body.decode()}
     return b"%s,%s" % (_place(origin), msgspec.json.encode(rest)[1:])
+
+
+def _reader_of(origin: Origin) -> type[KeyList | RuleBook | RuleBundle | AgentPolicy]:
+    if origin.topic.endswith(".rules"):
+        return RuleBundle if origin.key == BUNDLE_KEY else RuleBook
+    return KeyList if origin.key == KEY_LIST else AgentPolicy
 
 
 def signer_of(origin: Origin, kind: str, value: bytes, ring: Keyring | None) -> str:

@@ -1,5 +1,6 @@
 """What a worker knows from the broadcast topics: each record checked, then put into the facts detectors judge by."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from schemas.keys import KEY_LIST
 from schemas.liveness import Liveness
 from schemas.policy import AgentPolicy
 from schemas.receipt import Receipt
+from schemas.rule_bundle import BUNDLE_KEY, RuleBundle
 from schemas.rules import RuleBook
 from schemas.seal import MARK, Keyring, agent_key, header, mark_is_good
 from streams.records import Record
@@ -41,8 +43,14 @@ class Knowledge:
     containments: dict[str, Containment] = field(default_factory=dict)
     """The newest set of each agent that ever had one."""
     counters: Counter[str] = field(default_factory=Counter)
-    applied: dict[str, int] = field(default_factory=dict)
-    """Topic of one partition → the offset after the last record applied: what a publisher of policy waits for."""
+    _applied: dict[str, int] = field(default_factory=dict)
+    bundle: RuleBundle | None = None
+    """The newest rules that were published, in force or not."""
+    bundle_came: asyncio.Event = field(default_factory=asyncio.Event)
+    bundle_error: str = ""
+    """Why the newest rules are not in force here."""
+    _bundle_offset: int = -1
+    """Where rules stand that are not in force yet; below 0 where there are none."""
     _unbelieved: dict[tuple[str, bytes | None], Record] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
@@ -53,7 +61,27 @@ class Knowledge:
         except (BadSeal, BadRecord) as error:
             self._refuse(record, error)
         if record.topic in (self.topics.policies.name, self.topics.rules.name):
-            self.applied[record.topic] = record.offset + 1
+            self._applied[record.topic] = record.offset + 1
+
+    @property
+    def applied(self) -> dict[str, int]:
+        """Topic of one partition → the offset after the last record in force: what a publisher of policy waits for."""
+        found = dict(self._applied)
+        if self._bundle_offset >= 0:
+            name = self.topics.rules.name
+            found[name] = min(found.get(name, 0), self._bundle_offset)
+        return found
+
+    def bundle_in_force(self, bundle: RuleBundle) -> None:
+        """Note that everything is judged by these rules from now on."""
+        if self.bundle is not None and bundle.version == self.bundle.version:
+            self._bundle_offset, self.bundle_error = -1, ""
+
+    def refuse_bundle(self, bundle: RuleBundle, why: str) -> None:
+        """Note that these rules cannot be put in force; those before them stay."""
+        if self.bundle is not None and bundle.version == self.bundle.version:
+            self.bundle_error = why
+            self.counters["refused_rules"] += 1
 
     def alive(self, component: str) -> bool:
         """Tell whether the component has been heard of lately."""
@@ -69,6 +97,9 @@ class Knowledge:
             policy = AgentPolicy.read(value)
             _must_be_keyed_by(key, policy.agent_id)
             self.facts.take_policy(policy)
+        elif record.topic == self.topics.rules.name and key == BUNDLE_KEY:
+            self._check(record, key, RuleBundle.type, value)
+            self._take_bundle(RuleBundle.read(value), record.offset)
         elif record.topic == self.topics.rules.name:
             self._check(record, key, RuleBook.type, value)
             rules = RuleBook.read(value)
@@ -84,6 +115,12 @@ class Knowledge:
             if word.component in GUARDED:
                 self._check(record, key, Liveness.type, value, role=word.component)
                 self.heard[word.component] = time.monotonic()
+
+    def _take_bundle(self, found: RuleBundle, offset: int) -> None:
+        if self.bundle is not None and found.version <= self.bundle.version:
+            raise BadRecord("old_version", f"bundle {found.version} is not newer than {self.bundle.version}")
+        self.bundle, self._bundle_offset, self.bundle_error = found, offset, ""
+        self.bundle_came.set()
 
     def _refuse(self, record: Record, error: BadSeal | BadRecord) -> None:
         """Count what is not believed; what a key not known yet signed is looked at again when the list comes."""

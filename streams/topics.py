@@ -117,7 +117,7 @@ class Topics:
     @property
     def rules(self) -> Topic:
         """What workers alone may know."""
-        return self._topic("rules", "rules", "`book`", partitions=1, compacted=True)
+        return self._topic("rules", "rules rule_bundle", "`book`, or `bundle`", partitions=1, compacted=True)
 
     @property
     def taints(self) -> Topic:

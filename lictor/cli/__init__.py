@@ -36,7 +36,7 @@ def _let(handler: "signal._HANDLER") -> bool:
 
 def add_verbs(app: "click.Group") -> None:
     """Add every verb, in the order in which a newcomer meets them."""
-    from lictor.cli import bench, demo, doctor, keys, look, order, policy, policy_explain, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+    from lictor.cli import bench, demo, doctor, evaluate, keys, look, order, policy, policy_explain, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
 
     policy.policy.add_command(policy_explain.explain)
     verbs = (
@@ -53,6 +53,7 @@ def add_verbs(app: "click.Group") -> None:
         policy.policy,
         sessions.ingest,
         sessions.backtest,
+        evaluate.evaluate,
         bench.bench,
         keys.keys,
         doctor.doctor,

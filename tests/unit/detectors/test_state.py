@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from detectors.state import (
     RUNS_PER_TRACE,
     UNKNOWN_POOL,
+    Directive,
     FlowState,
     Memory,
     Reading,
@@ -23,10 +24,20 @@ from schemas.errors import BadRecord
 from tests.unit.builders import Story, a_policy
 from tests.unit.strategies import examples, texts
 
-WORDS = st.integers(0, (1 << 64) - 1)
 NAMES = st.lists(texts(9), max_size=3).map(tuple)
 READINGS = st.lists(st.builds(Reading, texts(32), st.integers(1, 1 << 53), texts(40)), max_size=4)
-FLOWS = st.builds(FlowState, READINGS, READINGS, st.sets(WORDS, max_size=9), st.sets(WORDS, max_size=9))
+TABLES = st.binary(max_size=64)
+DIRECTIVES = st.builds(Directive, texts(32), st.integers(1, 1 << 53), st.integers(0, 31), TABLES, texts(40))
+FLOWS = st.builds(
+    FlowState,
+    READINGS,
+    READINGS,
+    TABLES.map(bytearray),
+    TABLES.map(bytearray),
+    directives=st.lists(DIRECTIVES, max_size=2),
+    asked=st.integers(0, 31),
+    at_first_hand=st.lists(texts(9), max_size=3),
+)
 SEQUENCES = st.builds(
     SequenceState,
     last=st.integers(0, 1 << 53),
@@ -75,7 +86,7 @@ def test_a_checkpoint_of_another_shape_is_refused(data: bytes) -> None:
 def test_new_states_share_nothing() -> None:
     """What one trace has read would be held against another."""
     one, other = TraceEntry("a"), TraceEntry("a")
-    one.marked.flow.trusted_words.add(1)
+    one.marked.flow.said.append(1)
     one.marked.run("r", "a")[0].sequence.remember(1, 1)
     assert other == TraceEntry("a")
     assert one.marked.run("r", "a")[0].sequence.digest_of(1) == 1
@@ -84,9 +95,9 @@ def test_new_states_share_nothing() -> None:
 def test_the_doubted_state_begins_with_what_the_true_one_has_read_and_shares_nothing() -> None:
     """A forged step would write into the past of the agent that it names."""
     entry = TraceEntry("a")
-    entry.marked.flow.untrusted_words.add(1)
-    entry.of("forged").flow.untrusted_words.add(2)
-    assert (entry.marked.flow.untrusted_words, entry.of("unmarked").flow.untrusted_words) == ({1}, {1, 2})
+    entry.marked.flow.brought.append(1)
+    entry.of("forged").flow.brought.append(2)
+    assert (entry.marked.flow.brought, entry.of("unmarked").flow.brought) == (b"\1", b"\1\2")
 
 
 def test_a_flood_of_runs_in_one_trace_crowds_out_the_flooders_own() -> None:

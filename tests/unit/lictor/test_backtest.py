@@ -62,9 +62,10 @@ def test_every_session_is_one_line_also_where_nothing_was_found(tmp_path: Path) 
 def test_an_attack_is_found_at_the_recorded_step(tmp_path: Path) -> None:
     """Scoring would hold the finding against another step than the one that did it."""
     line = results(tmp_path, attack())[0].as_json()
-    (found,) = line["findings"]
+    found = line["findings"][0]
+    assert found["rule_id"] == "lictor.injected.unasked"
     assert set(found) == {"step", "rule_id", "severity", "confidence", "reason", "decision"}
-    assert (found["step"], found["rule_id"], found["decision"]) == (5, "lictor.tainted_egress", "deny")
+    assert (found["step"], found["rule_id"], found["decision"]) == (5, "lictor.injected.unasked", "ask")
     assert line["first_intervention"] == 5
 
 
@@ -194,7 +195,7 @@ def test_history_adds_no_line(tmp_path: Path, home: Path) -> None:
     plain, settled = tmp_path / "plain", tmp_path / "settled"
     assert run("backtest", str(file), "--out", str(plain)).code == 0
     done = run("backtest", str(file), "--out", str(settled), "--history", str(past), "--json")
-    assert json.loads(done.out) == {"sessions": 1, "decisions": {"deny": 1}}
+    assert json.loads(done.out) == {"sessions": 1, "decisions": {"ask": 1, "observe": 1}}
     assert settled.read_bytes() == plain.read_bytes()
 
 

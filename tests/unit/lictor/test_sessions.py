@@ -231,4 +231,4 @@ def test_a_recorded_agent_counts_as_granted_everything() -> None:
     """Without a policy every recorded call would be a finding."""
     policy = recorded_policy("lab/office")
     assert (policy.mode, policy.registered) == ("enforce", True)
-    assert {grant.effect for layer in policy.layers for grant in layer.grants} == {"allow"}
+    assert {grant.effect for layer in policy.layers for grant in layer.grants} == {"allow", "clear"}

@@ -89,8 +89,8 @@ def test_a_receipt_is_shown_with_what_it_is_worth(layer: str, role: str, word: s
     assert told(world, record).text == f"{layer}: effective, exit status -9, {word}"
 
 
-@pytest.mark.parametrize(("role", "doubt"), [("detect", False), ("respond", True)])
-def test_a_finding_by_another_than_detect_is_marked_as_that(role: str, *, doubt: bool) -> None:
+@pytest.mark.parametrize(("role", "doubt"), [("detect", False), ("respond", False), ("audit", True)])
+def test_a_finding_by_who_may_not_claim_is_marked_as_that(role: str, *, doubt: bool) -> None:
     """An invented finding would send people after an honest agent."""
     world = World()
     line = told(world, world.signed(world.topics.findings, AGENT, finding(), role))

@@ -145,10 +145,11 @@ def test_no_role_signs_what_is_unknown() -> None:
     assert not may_sign(an_entry("alice", "person", may=("command", "")), "command")
 
 
-def test_only_respond_writes_containment_and_only_detect_findings() -> None:
-    """One stolen worker key would be enough to order and to justify the order."""
+def test_only_respond_orders_and_only_the_judging_parts_claim() -> None:
+    """A stolen key of `detect` would order, or one of the archive or a supervisor justify an order."""
     assert SIGNERS["containment"] == (("respond", ""),)
-    assert SIGNERS["finding"] == SIGNERS["clearance"] == (("detect", ""),)
+    assert SIGNERS["finding"] == (("detect", ""), ("respond", ""))
+    assert SIGNERS["clearance"] == SIGNERS["match"] == (("detect", ""),)
 
 
 def test_a_list_the_root_did_not_sign_changes_nothing() -> None:

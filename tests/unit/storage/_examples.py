@@ -1,6 +1,6 @@
 """One example of every message that is archived, with no field left at its default: table → key and message."""
 
-from typing import Final
+from typing import Any, Final
 
 from schemas import ids
 from schemas.activity import Activity, Window
@@ -80,6 +80,10 @@ def step() -> Step:
     return Step(**{**fields, "digest": ids.content_digest(content(bare))})
 
 
+FIRED: Any = {
+    "seq": 7, "judged_us": 8, "values": {"tool": ("pay",), "arguments.amount": (2.5,)}, "identity": "forged", "mode": "ask",
+    "drill": True,
+}  # fmt: skip
 MESSAGES: Final[dict[str, Message]] = {
     "findings": Finding(
         finding_id=ids.finding_id("lictor.x", 2, "g", [STEP_ID]), rule_id="lictor.x", rule_version=2, detector="x",
@@ -88,9 +92,9 @@ MESSAGES: Final[dict[str, Message]] = {
         tags=("owasp.asi01",), response="stop", step_time_us=-5, append_time_us=6, drill=True,
     ),
     "matches": Match(match_id="m", rule_id="r", rule_version=2, **NAMED, scope="hour", group=("a", "b"), amount=2.5,
-                     append_time_us=6),
+                     append_time_us=6, **FIRED),
     "correlations": Correlation(match_id="m", rule_id="r", rule_version=2, **NAMED, scope="principal", group=("a",),
-                                amount=2.5, append_time_us=6, scope_value="alice"),
+                                amount=2.5, append_time_us=6, scope_value="alice", **FIRED),
     "sightings": Sighting(agent_id=AGENT, run_id=RUN, kind="tool", name="mail.send", step_id=STEP_ID, append_time_us=6),
     "activity": Activity(agent_id=AGENT, partition=3, offset=9, steps=4, by_kind={"message": 4}, input_tokens=1,
                          output_tokens=2, cost_usd=0.5, windows=(Window(start_us=10, steps=4),)),
@@ -134,6 +138,7 @@ MESSAGES: Final[dict[str, Message]] = {
     "liveness": Liveness(
         component="detect", instance="host-1", generation=2, partitions=(0, 3), lag=5, behind_us=6, counters={"steps": 7},
         applied={"lictor.rules": 8}, policy_version=9, rules_version=10, time_us=11,
+        bundle_version=12, rules_digest="d", rules_since={"3": 13}, rules_error="e",
     ),
     "audit": AuditHead(topic="lictor.steps", partition=3, first_offset=1, last_offset=2, records=2, chain="c",
                        merkle_root="m", time_us=6),

@@ -120,7 +120,7 @@ def test_an_unsigned_finding_is_refused() -> None:
     assert stream.counters == {"dead_unsigned": 1}
 
 
-@pytest.mark.parametrize("role", ["respond", "audit", "supervisor", "person"])
+@pytest.mark.parametrize("role", ["audit", "supervisor", "person"])
 def test_a_finding_that_another_role_signed_is_refused(role: str) -> None:
     """A stolen key of another part would be enough to stop every agent."""
     world = World()
