@@ -1,0 +1,327 @@
+"""All rules at once: one scan and a few look-ups tell which rules a step could fire; only those are judged.
+
+Every rule gets a witness: something that is certainly there when it fires. A literal or a regular expression goes into one
+Hyperscan database, the values of exact fields into a look-up; what has none is judged on every step, and `lint` says so. A
+witness may be there without its rule firing, never the other way round.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import hyperscan
+
+from detectors.base import Seen
+from detectors.engine import text as texts
+from detectors.engine.fields import TEXTS, Context
+from detectors.engine.judging import Check, Values, check_of
+from detectors.engine.plan import Both, Either, Neither, Node, Rule, RuleSet, Test
+from detectors.words import strings_in
+
+log = logging.getLogger(__name__)
+
+SHORTEST: Final = 3
+EXACT: Final = frozenset({"kind", "tool", "origin", "outcome", "model", "to_agent", "traits"})
+"""Fields with few values, looked up together."""
+SCANNED: Final = frozenset(
+    {*TEXTS, "command", "file_path", "url", "source_url", "query", "target", "tool_input", "arguments"}
+)
+"""Fields that are made of the step's text and its arguments, which is what is scanned."""
+MOST_REMEMBERED: Final = 1 << 14
+_PERCENT, _BASE64 = 0, 1
+_TRIGGERS: Final = (texts.PERCENT, texts.BASE64)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A folded text that must stand somewhere."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A regular expression that must match somewhere."""
+
+    text: str
+    flags: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """An exact field that must have this folded value."""
+
+    field: str
+    value: str
+
+
+Witness = Literal | Pattern | Exactly
+
+
+def witnesses(node: Node) -> frozenset[Witness] | None:
+    """Return things one of which is there whenever the condition holds; None where nothing is sure to be."""
+    match node:
+        case Both(items):
+            found = [each for item in items if (each := witnesses(item)) is not None]
+            return min(found, key=_cost, default=None)
+        case Either(items):
+            parts = [witnesses(item) for item in items]
+            whole = [part for part in parts if part is not None]
+            return frozenset().union(*whole) if whole and len(whole) == len(parts) else None
+        case Neither():
+            return None
+        case Test():
+            one = _witness(node)
+            return None if one is None else frozenset((one,))
+
+
+def _cost(found: frozenset[Witness]) -> tuple[int, int]:
+    """The rarest first: a long literal, a pattern, a short literal, a tool, any other exact value."""
+    return max(map(_rank, found)), len(found)
+
+
+def _rank(witness: Witness) -> int:
+    match witness:
+        case Literal(text):
+            return 0 if len(text) > 4 else 2  # noqa: PLR2004 - short ones are common
+        case Pattern():
+            return 1
+        case Exactly("tool" | "to_agent" | "model"):
+            return 3
+        case Exactly("traits" | "outcome" | "origin"):
+            return 5
+        case _:
+            return 9
+
+
+def _witness(test: Test) -> Witness | None:
+    if test.op == "eq" and test.field in EXACT and not test.numeric and not test.cased:
+        return Exactly(test.field, test.text)
+    inside = test.field == "" or test.field in SCANNED or test.field.startswith("arguments.")
+    if not inside or test.numeric:
+        return None
+    if test.op in ("eq", "contains", "startswith", "endswith", "glob"):
+        literal = max(_plain_parts(test), key=len, default="")
+        literal = texts.fold(literal)
+        telling = len(literal) >= SHORTEST and any(letter.isalpha() for letter in literal) and _is_safe(literal)
+        return Literal(literal) if telling else None
+    if test.op == "re" and _takes(test.text, test.flags):
+        return Pattern(test.text, test.flags)
+    return None
+
+
+def _is_safe(literal: str) -> bool:
+    """JSON or another form of the arguments may spell these otherwise than they stand in the values that are scanned."""
+    return not any(letter in literal for letter in '"\\{}[]:,\n\r\t')
+
+
+def _plain_parts(test: Test) -> Iterator[str]:
+    if test.op != "glob":
+        yield from _between_specials(test.text)
+        return
+    part, letters = "", iter(test.text)
+    for letter in letters:
+        if letter in "*?":
+            yield from _between_specials(part)
+            part = ""
+        else:
+            part += next(letters, "") if letter == "\\" else letter
+    yield from _between_specials(part)
+
+
+def _between_specials(text: str) -> list[str]:
+    for special in '"\\{}[]:,\n\r\t':
+        text = text.replace(special, "\0")
+    return text.split("\0")
+
+
+_ANCHORS: Final = ("\\A", "\\z", "\\Z", "\\b", "\\B", "^", "$")
+
+
+def _takes(pattern: str, flags: str) -> bool:
+    """Tell whether Hyperscan can stand in for a pattern: it compiles, and matches no empty text."""
+    if any(anchor in pattern for anchor in ("\\A", "\\z", "\\Z")):
+        return False
+    try:
+        _database([(2, pattern.encode("utf-8", "replace"), pattern_flags(flags))])
+    except (hyperscan.HyperscanError, hyperscan.error):
+        return False
+    return True
+
+
+def pattern_flags(flags: str) -> int:
+    """Return the flags under which a pattern matches at least where RE2 does: over lines, and whatever stands between."""
+    found = (
+        hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_UTF8
+    )
+    return int(found | (hyperscan.HS_FLAG_CASELESS if "i" in flags else 0))
+
+
+def _database(patterns: Sequence[tuple[int, bytes, int]]) -> Any:
+    database = hyperscan.Database()
+    database.compile(
+        expressions=[pattern for _, pattern, _ in patterns],
+        ids=[number for number, _, _ in patterns],
+        elements=len(patterns),
+        flags=[flags for _, _, flags in patterns],
+    )
+    return database
+
+
+def patterns_of(
+    rules: RuleSet,
+) -> tuple[list[tuple[int, bytes, int]], dict[int, list[int]], dict[Exactly, list[int]], list[int]]:
+    """Return what is scanned for (number, expression, flags), which rules each number makes candidates, which rules each
+    exact value does, and which rules are candidates always.
+    """
+    numbers: dict[Witness, int] = {}
+    scanned: dict[int, list[int]] = {}
+    exact: dict[Exactly, list[int]] = {}
+    always: list[int] = []
+    patterns = [
+        (number, trigger.encode(), int(hyperscan.HS_FLAG_SINGLEMATCH)) for number, trigger in enumerate(_TRIGGERS)
+    ]
+    for at, rule in enumerate(rules.rules):
+        found = witnesses(rule.condition)
+        if found is None:
+            always.append(at)
+        for witness in found or ():
+            if isinstance(witness, Exactly):
+                exact.setdefault(witness, []).append(at)
+                continue
+            number = numbers.get(witness)
+            if number is None:
+                number = numbers[witness] = len(patterns)
+                patterns.append((number, *_expression(witness)))
+            scanned.setdefault(number, []).append(at)
+    return patterns, scanned, exact, always
+
+
+def _expression(witness: Literal | Pattern) -> tuple[bytes, int]:
+    if isinstance(witness, Pattern):
+        return witness.text.encode("utf-8", "replace"), pattern_flags(witness.flags)
+    quoted = b"".join(b"\\x%02x" % byte for byte in witness.text.encode("utf-8", "replace"))
+    return quoted, int(hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_CASELESS)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What rules said of one step."""
+
+    fired: list[Rule] = field(default_factory=list)
+    failed: list[tuple[Rule, Exception]] = field(default_factory=list)
+
+
+QUIET: Final = Outcome()
+
+
+class Compiled:
+    """A set of rules, ready to judge."""
+
+    def __init__(self, rules: RuleSet, database: Any) -> None:
+        self.rules = rules
+        self._patterns, self._by_number, self._exact, always = patterns_of(rules)
+        self._always = tuple(always)
+        self._database = database if database is not None else _database(self._patterns)
+        self._scratch = hyperscan.Scratch(self._database)
+        self._checks: dict[int, Check] = {}
+        self._remembered: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        self._hits: set[int] = set()
+        hits = self._hits
+
+        def note(number: int, _from: int, _to: int, _flags: int, _context: object) -> None:
+            hits.add(number)
+
+        self._note = note
+
+    @property
+    def always(self) -> tuple[Rule, ...]:
+        """The rules that are judged on every step."""
+        return tuple(self.rules.rules[at] for at in self._always)
+
+    def dump(self) -> bytes:
+        """Return the database, to be kept."""
+        return bytes(hyperscan.dumpb(self._database))
+
+    def match(self, seen: Seen, context: Context) -> Outcome:
+        """Return the rules that hold, in the order of the set, and those that failed."""
+        numbers = self._scanned(seen)
+        candidates = self._looked_up(seen)
+        if not numbers and not candidates:
+            return QUIET
+        chosen = set(candidates)
+        for number in numbers:
+            chosen.update(self._by_number.get(number, ()))
+        return self._judged(sorted(chosen), Values(seen, context)) if chosen else QUIET
+
+    def candidates(self, seen: Seen) -> frozenset[str]:
+        """Return the ids of the rules that this step could fire: for tests and for explaining."""
+        found = set(self._looked_up(seen))
+        for number in self._scanned(seen):
+            found.update(self._by_number.get(number, ()))
+        return frozenset(self.rules.rules[at].id for at in found)
+
+    def _judged(self, chosen: Sequence[int], values: Values) -> Outcome:
+        outcome = Outcome()
+        for at in chosen:
+            rule = self.rules.rules[at]
+            try:
+                check = self._checks.get(at)
+                if check is None:
+                    check = self._checks[at] = check_of(rule.condition)
+                if check(values):
+                    outcome.fired.append(rule)
+            except Exception as error:
+                log.exception("rule %s failed", rule.id)
+                outcome.failed.append((rule, error))
+        return outcome if outcome.fired or outcome.failed else QUIET
+
+    def _scanned(self, seen: Seen) -> set[int]:
+        """Return the numbers of the patterns that the step's texts have, unveiled where something suggests a veil."""
+        step = seen.step
+        data = step.text
+        if step.arguments:
+            data = "\n".join((data, *[text for _, text in strings_in(step.arguments)]))
+        if step.error:
+            data = f"{data}\n{step.error}"
+        hits = self._hits
+        hits.clear()
+        if not data:
+            return hits
+        self._database.scan(data.encode("utf-8", "replace"), match_event_handler=self._note, scratch=self._scratch)
+        if _PERCENT in hits or _BASE64 in hits or not data.isascii():
+            self._scan_unveiled(seen)
+        hits.discard(_PERCENT)
+        hits.discard(_BASE64)
+        return hits
+
+    def _scan_unveiled(self, seen: Seen) -> None:
+        step = seen.step
+        said = [step.text, step.error, *[text for _, text in strings_in(step.arguments or {})]]
+        for value in said:
+            found = texts.views(value)
+            if len(found) > 1 or not value.isascii():
+                data = "\n".join((*found, *map(texts.fold, found))).encode("utf-8", "replace")
+                self._database.scan(data, match_event_handler=self._note, scratch=self._scratch)
+
+    def _looked_up(self, seen: Seen) -> tuple[int, ...]:
+        step = seen.step
+        key = (step.kind, step.tool, step.origin, step.outcome, step.model, step.to_agent, seen.traits)
+        found = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = self._find(key)
+        return found
+
+    def _find(self, key: tuple[Any, ...]) -> tuple[int, ...]:
+        kind, tool, origin, outcome, model, to_agent, traits = key
+        single: Mapping[str, str] = {
+            "kind": kind, "tool": tool, "origin": origin, "outcome": outcome, "model": model, "to_agent": to_agent
+        }  # fmt: skip
+        found = set(self._always)
+        for name, value in [*single.items(), *(("traits", trait) for trait in traits)]:
+            for view in texts.views(value):
+                found.update(self._exact.get(Exactly(name, texts.fold(view)), ()))
+        return tuple(sorted(found))
