@@ -3,13 +3,17 @@
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from detectors.policy_view import PolicyView
 from detectors.values import Values
+from schemas.match import Match
 from schemas.policy import ANY_AGENT, AgentPolicy
 from schemas.receipt import Receipt
 from schemas.rules import RuleBook
+
+if TYPE_CHECKING:
+    from detectors.engine.engine import Engine
 
 MOST_DELEGATORS: Final = 32
 """As many as the SDK carries."""
@@ -38,6 +42,12 @@ class Facts:
     policies: dict[str, PolicyView] = field(default_factory=dict)
     fallback: PolicyView = field(default_factory=_no_policy)
     rules: RuleBook = field(default_factory=lambda: RuleBook(version=1, issued_us=0))
+    engine: "Engine | None" = None
+    """The Sigma rules in force; None where there are none."""
+    matches: list[Match] = field(default_factory=list)
+    """Firings that are put together elsewhere, since whoever judges last took them."""
+    deadlines: list[tuple[int, str]] = field(default_factory=list)
+    """Append time and trace of each absence that began to be waited for, since whoever judges last took them."""
     values: Values = field(default_factory=Values)
     """Under the key of this Lictor's own, where there is one."""
     stopped: dict[tuple[str, str], Stopped] = field(default_factory=dict)

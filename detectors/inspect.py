@@ -15,9 +15,10 @@ from detectors.grants import Grants
 from detectors.impersonation import Impersonation
 from detectors.injected import Injected
 from detectors.pressure import Pressure
+from detectors.rules import SigmaRules
 from detectors.runaway import Runaway
 from detectors.sequence import StepSequence, is_repeat
-from detectors.state import UNKNOWN_POOL, Memory
+from detectors.state import TOOLS_PER_RUN, UNKNOWN_POOL, Memory
 from detectors.tainted_egress import TaintedEgress
 from detectors.unjudged import Unjudged
 from schemas.finding import Finding, Identity
@@ -36,6 +37,7 @@ ALL: Final[tuple[Detector, ...]] = (
     Injected(),
     TaintedEgress(),
     Runaway(),
+    SigmaRules(),
 )
 
 
@@ -109,6 +111,8 @@ def inspect(seen: Seen, memory: Memory, facts: Facts, watch: tuple[Detector, ...
             found.extend(claims)
     if evicted or crowded:
         found.append(Pressure().claim(seen, owner))
+    if step.kind == "tool_call" and step.tool not in run.tools and len(run.tools) < TOOLS_PER_RUN:
+        run.tools.append(step.tool)
     if step.kind in flow.OBSERVED:
         flow.observe(seen, trace.flow, facts.values)
         if entry.doubted is not None and marked:

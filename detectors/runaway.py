@@ -1,18 +1,22 @@
 """The same calls again and again, a context that only grows, and budgets spent."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 import msgspec
 
 from detectors.base import Detector, Seen, shown
+from detectors.engine.correlate import Correlator
+from detectors.engine.plan import About, Bound, Correlation, Lictor
 from detectors.facts import Facts
 from detectors.state import RunawayState, RunState, TraceState
 from detectors.words import digest64
 from schemas import ids
 from schemas.finding import Evidence, Finding
+from schemas.match import Match
 from schemas.message import Severity
-from schemas.policy import EFFECTS
+from schemas.policy import EFFECTS, Budgets
 from schemas.step import Step
 
 SAME_CALL: Final = 8
@@ -30,6 +34,9 @@ LARGE_CONTEXT: Final = 50_000
 MOST_TOKENS: Final = 1 << 62
 """The sum stops here: what agents claim has no bound, what a checkpoint can hold has."""
 
+HOUR: Final = "lictor.hour"
+"""Under this name what a model call used travels to where all runs of an agent are added up."""
+
 _COUNT: Final = 12
 _CALL: Final = 16
 
@@ -42,6 +49,8 @@ class Runaway(Detector):
     `lictor.runaway.loop`: the same tool with the same arguments, `budgets.same_call` times.
     `lictor.runaway.cycle`: the same two or three calls in turn, A-B-A-B, four rounds in a row.
     `lictor.runaway.context`: the model is given more with every call, and by now far more than at first.
+    `lictor.runaway.hour_tokens`: all runs of the agent have used more tokens in an hour than its policy allows them together.
+    `lictor.runaway.hour_cost_usd`: the same of money.
     `lictor.runaway.budget`: a bound of the policy passed; the gate refuses this too, so it also tells of a gate bypassed.
     A call that the gate refused is a step, and not a call made.
     Each is claimed once per run, trace and bound.
@@ -66,6 +75,8 @@ class Runaway(Detector):
         elif step.kind == "model_call" and step.input_tokens:
             found.extend(self._context(seen, state))
         if seen.policy.bounded:
+            if step.kind == "model_call":
+                _count_for_the_hour(seen, facts)
             found.extend(self._budgets(seen, state))
             found.extend(self._trace_budgets(seen, trace))
         return found
@@ -174,6 +185,32 @@ class Runaway(Detector):
             yield self.finding(seen, reason, confidence=1.0, aspect="budget", group=group)
 
 
+def _count_for_the_hour(seen: Seen, facts: Facts) -> None:
+    """Hand what a call used to where all runs of the agent are added up."""
+    budgets, step = seen.policy.policy.budgets, seen.step
+    used = step.input_tokens + step.output_tokens
+    if (budgets.hour_tokens is None and budgets.hour_cost_usd is None) or not (used or step.cost_usd):
+        return
+    facts.matches.append(
+        Match(
+            match_id=ids.named("lictor.match", HOUR, step.step_id),
+            rule_id=HOUR,
+            agent_id=step.agent_id,
+            run_id=step.run_id,
+            trace_id=step.trace_id,
+            step_id=step.step_id,
+            scope="agent",
+            append_time_us=max(0, seen.append_us),
+            seq=step.seq,
+            judged_us=seen.judged_us,
+            values={"tokens": (float(used),), "cost_usd": (step.cost_usd,)},
+            identity=seen.identity,
+            mode=seen.policy.policy.mode,
+            drill=bool(step.drill),
+        )
+    )
+
+
 def _count(seen: Seen, state: RunawayState, trace: TraceState) -> None:
     step = seen.step
     state.steps += 1
@@ -198,6 +235,31 @@ def _spend(step: Step, state: RunawayState, trace: TraceState) -> None:
     trace.tokens = min(trace.tokens + used, MOST_TOKENS)
     state.cost_usd += step.cost_usd
     trace.cost_usd += step.cost_usd
+
+
+def hour_budgets(budgets: Budgets) -> Correlator:
+    """Return what judges the sums of an agent's last hour over all its traces."""
+    return _hour_budgets(budgets.hour_tokens, budgets.hour_cost_usd)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hour_budgets(tokens: float | None, cost_usd: float | None) -> Correlator:
+    bounds = {"tokens": tokens, "cost_usd": cost_usd}
+    return Correlator([_hour(name, bound) for name, bound in bounds.items() if bound is not None])
+
+
+def _hour(name: str, bound: float) -> Correlation:
+    title = f"All runs of the agent together pass its budget of {name} an hour"
+    return Correlation(
+        id=f"lictor.runaway.hour_{name}",
+        about=About(title=title, level="high", tags=Runaway.tags),
+        lictor=Lictor(confidence=1.0, impact=0.6, mode="enforce", scope="agent", suppress_s=3600),
+        of="value_sum",
+        rules=(HOUR,),
+        timespan_us=3600 * 1_000_000,
+        bounds=(Bound("gt", bound),),
+        value_fields=(name,),
+    )
 
 
 def _refused(step: Step) -> bool:

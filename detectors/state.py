@@ -6,10 +6,12 @@ from typing import Final
 
 import msgspec
 
+from detectors.engine.firings import CorrelationState
 from schemas.errors import BadRecord
 from schemas.finding import Identity
 
 RUNS_PER_TRACE: Final = 64
+TOOLS_PER_RUN: Final = 64
 REMEMBERED: Final = 64
 """Steps of a run whose digests are kept: an older one that comes again cannot be told from a late one."""
 
@@ -125,6 +127,8 @@ class RunState(msgspec.Struct):
     agent_id: str
     sequence: SequenceState = msgspec.field(default_factory=SequenceState)
     runaway: RunawayState = msgspec.field(default_factory=RunawayState)
+    tools: list[str] = []
+    """Tools that the run has called in this trace, the first `TOOLS_PER_RUN` of them."""
     after_stop: int = 0
     ending: int = 0
     """Model calls that were under way when the run was ordered to stop, as the run says."""
@@ -139,6 +143,10 @@ class TraceState(msgspec.Struct, omit_defaults=True):
     tokens: int = 0
     cost_usd: float = 0.0
     reported: tuple[str, ...] = ()
+    sums: CorrelationState | None = None
+    """What rules have fired, for those that build on them; None while nothing has."""
+    silent: dict[str, int] = {}
+    """Rule → append time until which it is silent here."""
 
     def run(self, run_id: str, agent_id: str) -> tuple[RunState, bool]:
         """Return the state of a run, made if new, and whether another had to be forgotten for it."""
@@ -199,6 +207,12 @@ def decode_state(data: bytes) -> TraceEntry:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRecord("checkpoint", str(error)) from None
+
+
+def waits_of(entry: TraceEntry) -> list[int]:
+    """Return the deadlines of what is waited for in a trace."""
+    sums = [state.sums for state in (entry.marked, entry.doubted) if state is not None and state.sums is not None]
+    return [until_us for each in sums if (until_us := each.earliest())]
 
 
 class Memory:

@@ -8,16 +8,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from detectors.engine.engine import Engine
 from lictor import topic_io
 from lictor.folders import make_folder
 from lictor.keys import Keys
 from lictor.settings import Settings
 from lictor.sparing import Sparing
 from lictor.sql_http import SqlEndpoint
+from schemas.rule_bundle import RuleBundle
 from storage.store import Store, wait_until_open
 from streams.archive import Archive
 from streams.broadcast import Follower
@@ -25,6 +27,7 @@ from streams.detect import Detect
 from streams.knowledge import Knowledge
 from streams.lane import Lane, LaneSettings
 from streams.respond import Respond
+from streams.rule_loader import RuleLoader
 from streams.stream import Stream
 from streams.topics import Topic, Topics
 
@@ -59,7 +62,10 @@ async def detect(settings: Settings) -> None:
     know = Knowledge(settings.topics, keys.keyring(), master=keys.master())
     offsets = await topic_io.end_offsets(settings.kafka, [settings.topics.steps], settings.kafka_client)
     stream = Detect(know, keys.signer("detect"), instance(), len(offsets))
-    async with following(settings, know, followed("detect", settings.topics)) as follower:
+    async with (
+        following(settings, know, followed("detect", settings.topics)) as follower,
+        rules_for(settings, know, stream.take_rules),
+    ):
         await run_lane(stream, settings, follower)
 
 
@@ -68,7 +74,10 @@ async def respond(settings: Settings) -> None:
     keys = Keys(settings.keys_folder)
     know = Knowledge(settings.topics, keys.keyring())
     stream = Respond(know, keys.signer("respond"), instance())
-    async with following(settings, know, followed("respond", settings.topics)) as follower:
+    async with (
+        following(settings, know, followed("respond", settings.topics)) as follower,
+        rules_for(settings, know, stream.take_rules),
+    ):
         await run_lane(stream, settings, follower)
 
 
@@ -115,6 +124,21 @@ async def following(settings: Settings, know: Knowledge, topics: Sequence[Topic]
         yield follower
     finally:
         await follower.stop()
+
+
+@asynccontextmanager
+async def rules_for(
+    settings: Settings, know: Knowledge, ready: Callable[[RuleBundle, Engine], None]
+) -> AsyncIterator[None]:
+    """Have the rules that were published compiled before anything is judged, and each later bundle as it comes."""
+    command = [sys.executable, "-m", "lictor.rules_child"]
+    loader = RuleLoader(know, command, settings.home / "rules", ready)
+    await loader.load()
+    following = asyncio.create_task(loader.run())
+    try:
+        yield
+    finally:
+        following.cancel()
 
 
 def lane_settings(stream: str, settings: Settings, **more: Any) -> LaneSettings:

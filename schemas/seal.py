@@ -88,6 +88,11 @@ def agent_key(master: bytes, agent_id: str) -> bytes:
     return hashlib.blake2b(agent_id.encode(), key=master, digest_size=32, person=b"lictor.agent").digest()
 
 
+def value_key(master: bytes) -> bytes:
+    """Derive the 16-byte key under which words of content are hashed."""
+    return hashlib.blake2b(b"", key=master, digest_size=16, person=b"lictor.values").digest()
+
+
 def mark_is_good(key_of_agent: bytes, good: bytes | None, topic: str, key: str, kind: str, value: bytes) -> bool:
     """Compare in constant time."""
     return good is not None and hmac.compare_digest(good, mark(key_of_agent, topic, key, kind, value))

@@ -1,5 +1,6 @@
 """steps → findings, clearances, dead letters. Everything is judged in `detectors/` and `responders/`; this moves it."""
 
+import heapq
 import logging
 import time
 from collections import Counter
@@ -9,9 +10,12 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from detectors.base import Seen
+from detectors.engine.engine import Engine
 from detectors.inspect import QUIET, Judgement, inspect, see
-from detectors.state import Memory, decode_state, encode_state
+from detectors.rules import absences
+from detectors.state import Memory, decode_state, encode_state, waits_of
 from detectors.unjudged import Unjudged
+from detectors.values import Values
 from detectors.words import digest64
 from responders.autonomy import decide
 from responders.clearance import Word, needs_clearance, strictest
@@ -21,7 +25,8 @@ from schemas.command import Command, Target
 from schemas.errors import BadRecord
 from schemas.finding import Finding, Identity
 from schemas.liveness import Liveness
-from schemas.seal import MARK, Marks, Signer, agent_key, header
+from schemas.rule_bundle import RuleBundle
+from schemas.seal import MARK, Marks, Signer, agent_key, header, value_key
 from schemas.step import Step, content, message_key, read_step
 from streams.knowledge import Knowledge
 from streams.records import Output, Record, partition_of, refused, signed
@@ -47,25 +52,40 @@ class Detect(Stream):
         self.instance = instance
         self.partitions = partitions
         self.memories: dict[int, Memory] = {}
+        self.values = Values(value_key(knowledge.master)) if knowledge.master else Values()
         self.marks: dict[str, Marks] = {}
         self.counters: Counter[str] = Counter()
         self.behind_us: dict[int, int] = {}
+        self.engines: dict[int, Engine] = {}
+        """Partition → the rules it is judged by: swapped at the beginning of a batch."""
+        self.newest: tuple[RuleBundle, Engine] | None = None
+        self.deadlines: dict[int, list[tuple[int, str]]] = {}
+        """Partition → heap of (append time, trace): when an absence is to be closed."""
+        self.rules_since: dict[int, int] = {}
+        """Partition → the first offset judged by the rules in force."""
         self.refusals: dict[int, tuple[int, int]] = {}
         """Partition → (minute of Kafka's clock, records refused in it)."""
 
     def open(self, partition: int, entries: Mapping[str, Checkpoint]) -> None:
         """Take over the traces of a partition; one of another shape is forgotten and rebuilt from later steps."""
+        self.know.facts.values = self.values
         memory = self.memories[partition] = Memory(self.know.facts.rules.bounds.traces_per_agent)
+        heap = self.deadlines[partition] = []
         for name, entry in entries.items():
             try:
-                memory.put(name, decode_state(entry.state or b""))
+                state = decode_state(entry.state or b"")
+                memory.put(name, state)
+                heap.extend((until_us, name) for until_us in waits_of(state))
             except BadRecord:
                 self.counters["checkpoint_entries_refused"] += 1
+
+        heapq.heapify(heap)
 
     def close(self, partition: int) -> None:
         """Give up a partition."""
         del self.memories[partition]
-        self.behind_us.pop(partition, None)
+        for kept in (self.behind_us, self.engines, self.rules_since, self.deadlines):
+            kept.pop(partition, None)
 
     def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
         """Return the traces that changed, and None for those forgotten."""
@@ -83,9 +103,13 @@ class Detect(Stream):
         """Judge each record in order; what cannot be read or believed becomes a dead letter."""
         out: list[Output] = []
         memory = self.memories[place.partition]
+        self._swap_rules(place.partition, records[0].offset)
+        heap = self.deadlines[place.partition]
         for record in records:
+            if heap and heap[0][0] < record.timestamp * 1000:
+                out.extend(self._absences(memory, heap, record.timestamp * 1000))
             try:
-                led_to = self._judge_one(self._see(record, memory), memory)
+                led_to = self._judge_one(self._see(record, memory), memory, place.partition)
                 if led_to:
                     out.extend(led_to)
             except BadRecord as error:
@@ -93,10 +117,29 @@ class Detect(Stream):
             except Exception as error:
                 log.exception("cannot judge %s[%d] offset %d", record.topic, record.partition, record.offset)
                 out.extend(self._refuse(record, BadRecord("failed", f"Lictor failed on it: {type(error).__name__}")))
+        out.extend(self._matches())
         self.counters["steps"] += len(records)
         self.behind_us[place.partition] = max(0, int(time.time() * 1e6) - records[-1].timestamp * 1000)
         self._forget_idle(memory, records[-1].timestamp * 1000)
         return out
+
+    def take_rules(self, bundle: RuleBundle, engine: Engine) -> None:
+        """Have each partition judged by these rules from its next batch on; where there are none, at once."""
+        self.newest = bundle, engine
+        if not self.memories:
+            self.know.bundle_in_force(bundle)
+
+    def _swap_rules(self, partition: int, offset: int) -> None:
+        if self.newest is not None and self.engines.get(partition) is not self.newest[1]:
+            self.engines[partition] = self.newest[1]
+            self.rules_since[partition] = offset
+            self._note_rules()
+        self.know.facts.engine = self.engines.get(partition)
+
+    def _note_rules(self) -> None:
+        """Say that the newest rules are in force once every partition is judged by them."""
+        if self.newest is not None and all(self.engines.get(held) is self.newest[1] for held in self.memories):
+            self.know.bundle_in_force(self.newest[0])
 
     def _refuse(self, record: Record, error: BadRecord) -> Iterator[Output]:
         """Yield the dead letter and, when it goes on like this, a finding: once a minute and partition."""
@@ -143,8 +186,13 @@ class Detect(Stream):
             marks = self.marks[step.agent_id] = Marks(key, self.topics.steps.name, "step")
         return "marked" if marks.good(good, record.key or b"", record.value or b"") else "forged"
 
-    def _judge_one(self, seen: Seen, memory: Memory) -> list[Output] | None:
-        judgement = inspect(seen, memory, self.know.facts)
+    def _judge_one(self, seen: Seen, memory: Memory, partition: int) -> list[Output] | None:
+        facts = self.know.facts
+        judgement = inspect(seen, memory, facts)
+        if facts.deadlines:
+            for deadline in facts.deadlines:
+                heapq.heappush(self.deadlines[partition], deadline)
+            facts.deadlines.clear()
         if judgement is QUIET:
             found: Sequence[Finding] = ()
         else:
@@ -167,6 +215,24 @@ class Detect(Stream):
         self.counters["evictions"] += judgement.evicted
         self.counters["detectors_failed"] += judgement.failed
         self.counters["findings"] += len(judgement.findings)
+
+    def _absences(self, memory: Memory, heap: list[tuple[int, str]], append_us: int) -> Iterator[Output]:
+        """Close what was waited for until now: a step of any trace of the partition moves the clock."""
+        while heap and heap[0][0] < append_us:
+            _, key = heapq.heappop(heap)
+            entry = memory.get(key)
+            for state in (entry.marked, entry.doubted) if entry is not None else ():
+                for found in absences(state, append_us, self.know.facts) if state is not None else ():
+                    self.counters["findings"] += 1
+                    memory.changed.add(key)
+                    yield signed(self.topics.findings, found.agent_id, found, self.signer)
+
+    def _matches(self) -> Iterator[Output]:
+        """Hand over what is put together elsewhere."""
+        taken, self.know.facts.matches = self.know.facts.matches, []
+        self.counters["matches"] += len(taken)
+        for match in taken:
+            yield signed(self.topics.matches, match.agent_id, match, self.signer)
 
     def _clearance(self, seen: Seen, findings: Sequence[Finding]) -> Output | None:
         """Answer the waiting gate. No answer is given while `respond` is silent or the step is too old to be judged."""
@@ -193,6 +259,10 @@ class Detect(Stream):
     def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
         """Say, signed, that this worker is alive and how far behind it is."""
         total = sum(lag.values())
+        for place, left in lag.items():  # where nothing waits, the next record is the first to be judged by them
+            if not left and self.newest is not None and place.partition in self.memories:
+                self.engines[place.partition] = self.newest[1]
+        self._note_rules()
         word = Liveness(
             component="detect",
             instance=self.instance,
@@ -202,6 +272,10 @@ class Detect(Stream):
             counters=dict(self.counters) | dict(self.know.counters),
             applied=dict(self.know.applied),
             rules_version=self.know.facts.rules.version,
+            bundle_version=self.newest[0].version if self.newest else 0,
+            rules_digest=self.newest[0].digest if self.newest else "",
+            rules_since={str(partition): offset for partition, offset in self.rules_since.items()},
+            rules_error=self.know.bundle_error,
             time_us=int(time.time() * 1e6),
         )
         return [signed(self.topics.liveness, f"detect/{self.instance}", word, self.signer)]

@@ -202,14 +202,14 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unty
         known.next = records[-1].offset + 1
         self.owned[partition].moved = True
 
-    @staticmethod
-    def _not_included(place: TopicPartition, owned: Owned, records: Sequence[Record]) -> Sequence[Record]:
+    def _not_included(self, place: TopicPartition, owned: Owned, records: Sequence[Record]) -> Sequence[Record]:
         """Leave out what a restored entry includes already."""
         if not owned.includes:
             return records
         fresh: list[Record] = []
         for record in records:
-            included = owned.includes.get((record.key or b"").decode("utf-8", "replace"))
+            key = (record.key or b"").decode("utf-8", "replace")
+            included = owned.includes.get(self.stream.entry_of(place.topic, key))
             if included is None or record.offset >= included.get(place.topic, 0):
                 fresh.append(record)
         return fresh

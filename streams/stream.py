@@ -34,6 +34,10 @@ class Stream(ABC):
         """Return the entries changed since the last call (all of them if `whole`); None: forgotten."""
         return {}
 
+    def entry_of(self, topic: str, key: str) -> str:
+        """Return the name of the entry that a record changes."""
+        return key
+
     async def resume(self, places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return offsets to go on from, for a stream that keeps its place elsewhere."""
         return {}

@@ -14,7 +14,7 @@ import hyperscan
 
 from detectors.base import Seen
 from detectors.engine import text as texts
-from detectors.engine.fields import TEXTS, Context
+from detectors.engine.fields import TEXTS, Context, kinds_of_event
 from detectors.engine.judging import Check, Values, check_of
 from detectors.engine.plan import Both, Either, Neither, Node, Rule, RuleSet, Test
 from detectors.words import strings_in
@@ -25,7 +25,7 @@ SHORTEST: Final = 3
 EXACT: Final = frozenset({"kind", "tool", "origin", "outcome", "model", "to_agent", "traits"})
 """Fields with few values, looked up together."""
 SCANNED: Final = frozenset(
-    {*TEXTS, "command", "file_path", "url", "source_url", "query", "target", "tool_input", "arguments"}
+    {*TEXTS, "command", "file_path", "url", "source_url", "query", "target", "destination.host", "destination.domain"}
 )
 """Fields that are made of the step's text and its arguments, which is what is scanned."""
 MOST_REMEMBERED: Final = 1 << 14
@@ -72,6 +72,8 @@ def witnesses(node: Node) -> frozenset[Witness] | None:
         case Neither():
             return None
         case Test():
+            if node.op == "eq" and node.field == "event_type" and not node.cased:
+                return frozenset(Exactly("kind", kind) for kind in kinds_of_event(node.text)) or None
             one = _witness(node)
             return None if one is None else frozenset((one,))
 
@@ -102,41 +104,30 @@ def _witness(test: Test) -> Witness | None:
     if not inside or test.numeric:
         return None
     if test.op in ("eq", "contains", "startswith", "endswith", "glob"):
-        literal = max(_plain_parts(test), key=len, default="")
-        literal = texts.fold(literal)
-        telling = len(literal) >= SHORTEST and any(letter.isalpha() for letter in literal) and _is_safe(literal)
-        return Literal(literal) if telling else None
+        literal = texts.fold(max(_plain_parts(test), key=len, default=""))
+        telling = len(literal) >= SHORTEST and any(letter.isalpha() for letter in literal)
+        return Literal(literal) if telling and not any(literal in spelt for spelt in _SPELT) else None
     if test.op == "re" and _takes(test.text, test.flags):
         return Pattern(test.text, test.flags)
     return None
 
 
-def _is_safe(literal: str) -> bool:
-    """JSON or another form of the arguments may spell these otherwise than they stand in the values that are scanned."""
-    return not any(letter in literal for letter in '"\\{}[]:,\n\r\t')
+_SPELT: Final = ("true", "false", "inf", "nan", "none")
+"""What values that are no text are spelt like: they are not scanned."""
 
 
 def _plain_parts(test: Test) -> Iterator[str]:
     if test.op != "glob":
-        yield from _between_specials(test.text)
+        yield test.text
         return
     part, letters = "", iter(test.text)
     for letter in letters:
         if letter in "*?":
-            yield from _between_specials(part)
+            yield part
             part = ""
         else:
             part += next(letters, "") if letter == "\\" else letter
-    yield from _between_specials(part)
-
-
-def _between_specials(text: str) -> list[str]:
-    for special in '"\\{}[]:,\n\r\t':
-        text = text.replace(special, "\0")
-    return text.split("\0")
-
-
-_ANCHORS: Final = ("\\A", "\\z", "\\Z", "\\b", "\\B", "^", "$")
+    yield part
 
 
 def _takes(pattern: str, flags: str) -> bool:
@@ -172,8 +163,9 @@ def _database(patterns: Sequence[tuple[int, bytes, int]]) -> Any:
 def patterns_of(
     rules: RuleSet,
 ) -> tuple[list[tuple[int, bytes, int]], dict[int, list[int]], dict[Exactly, list[int]], list[int]]:
-    """Return what is scanned for (number, expression, flags), which rules each number makes candidates, which rules each
-    exact value does, and which rules are candidates always.
+    """Return what is scanned for, which rules each number and each exact value makes candidates, and which always are.
+
+    What is scanned for: (number, expression, flags) each.
     """
     numbers: dict[Witness, int] = {}
     scanned: dict[int, list[int]] = {}

@@ -148,9 +148,16 @@ _PATHS: Final = named(
 )
 _URLS: Final = named("url", "uri", "link", "href", "endpoint", "address", "site", "website", "webhook", "webhook_url")
 _COMMANDS: Final = named("command", "cmd", "commands", "script", "code", "shell", "bash", "input", "program", "args")
+_QUERIES: Final = named("query", "q", "search", "search_query", "sql")
 _CONTENTS: Final = named(
     "content", "contents", "body", "text", "data", "new_content", "file_text", "message", "new_str", "value"
 )
+
+
+def _endings(seen: Seen) -> tuple[Value, ...]:
+    """Return what the files' names end in, with the dot."""
+    names = (str(path).rpartition("/")[2] for path in _PATHS(seen))
+    return tuple("." + name.rpartition(".")[2] for name in names if "." in name)
 
 
 def _events(seen: Seen) -> tuple[Value, ...]:
@@ -162,10 +169,11 @@ def _events(seen: Seen) -> tuple[Value, ...]:
     if step.kind == "tool_call":
         found += [event for event, fits in _CALLS.items() if fits(seen)]
     if step.kind == "tool_result" and "reads_untrusted" in seen.traits:
-        found += ["content_retrieval", "document_retrieval", "web_content", "file_content"]
+        found += _RETRIEVALS
     return tuple(found)
 
 
+_RETRIEVALS: Final = ("content_retrieval", "document_retrieval", "web_content", "file_content")
 _EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "tool_call": ("tool_call", "tool_execution", "tool_invocation"),
     "tool_result": ("tool_response", "tool_result", "tool_output"),
@@ -194,6 +202,16 @@ _CALLS: Final[Mapping[str, Callable[[Seen], bool]]] = {
     "web_search": lambda seen: "reads_untrusted" in seen.traits and "search" in seen.step.tool.casefold(),
     "update_tool": lambda seen: "grants_access" in seen.traits and "tool" in seen.step.tool.casefold(),
 }
+
+
+def kinds_of_event(event: str) -> frozenset[str]:
+    """Return the kinds of steps that this `event_type` can stand for; none where no step is called so."""
+    found = {kind for kind, events in _EVENTS.items() if event in events}
+    if event in _CALLS:
+        found.add("tool_call")
+    if any(event in events for events in _MESSAGES.values()):
+        found.add("message")
+    return frozenset(found | ({"tool_result"} if event in _RETRIEVALS else set()))
 
 
 def _text_of(*kinds: str) -> Reader:
@@ -271,7 +289,10 @@ PUBLIC: Final[Mapping[str, Reader]] = {
     "response": _text_of("tool_result", "model_call"),
     "response_text": _text_of("tool_result", "model_call"),
     "output": _text_of("tool_result", "model_call"),
-    "query": named("query", "q", "search", "search_query", "sql"),
+    "query": _QUERIES,
+    "request.headers": named("headers", "header"),
+    "file_extension": _endings,
+    "query_length": lambda seen: tuple(float(len(str(text))) for text in _QUERIES(seen)),
     "target": named("target", "destination", "recipient", "to"),
     "model_name": _attribute("model"),
     "user": _attribute("principal"),
@@ -287,9 +308,17 @@ TEXTS: Final = frozenset(
 )
 
 
+SAME: Final[Mapping[str, str]] = {
+    "session.tool_count": "run.tool_calls",
+    "session.step_count": "run.steps",
+    "session.cumulative_tokens": "run.tokens",
+}
+"""Names of published rules for what is known of a run."""
+
+
 def is_known(field: str) -> bool:
     """Tell whether steps can answer for a field."""
-    return field in _READERS or field in CONTEXT or field.startswith(("arguments.", "value.origin."))
+    return field in _READERS or field in CONTEXT or field in SAME or field.startswith(("arguments.", "value.origin."))
 
 
 def value_of(field: str, seen: Seen, context: Context) -> tuple[Value, ...]:
@@ -299,7 +328,7 @@ def value_of(field: str, seen: Seen, context: Context) -> tuple[Value, ...]:
         return reader(seen)
     if field.startswith("arguments."):
         return argument(field[10:])(seen)
-    return context.value(field)
+    return context.value(SAME.get(field, field))
 
 
 def is_of_context(field: str) -> bool:

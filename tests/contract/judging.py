@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from detectors.base import Detector, Seen
+from detectors.engine.engine import Engine
+from detectors.engine.load import load_rules
 from detectors.facts import Facts
 from detectors.inspect import see
 from detectors.state import decode_state, encode_state
@@ -30,6 +32,31 @@ PLOT: tuple[dict[str, Any], ...] = (
     {"kind": "tool_call", "tool": "mail.send", "arguments": {"to": "bob@example.com", "amount": 10**400}},
 )
 """Steps of one attack, so that chance need not invent it."""
+
+
+RULES = """
+title: "Mail\\e to a stranger"
+name: mail
+logsource: {product: ai_agent}
+detection: {mail: {argument|contains: evil}, condition: mail}
+---
+title: Twice
+correlation: {type: event_count, rules: [mail], group-by: [agent_id], timespan: 10m, condition: {gte: 2}}
+---
+title: And nothing after it
+correlation:
+  {type: temporal_ordered, rules: [mail, silent], group-by: [agent_id], timespan: 1m, condition: mail and not silent}
+---
+title: "Approved\\e by whom"
+name: approved
+logsource: {product: ai_agent}
+detection: {mail: {argument|contains: approved}, condition: mail}
+---
+title: Silence
+name: silent
+logsource: {product: ai_agent}
+detection: {none: {tool: frobnicate}, condition: none}
+"""
 
 
 class Arrival(NamedTuple):
@@ -63,6 +90,7 @@ def strict_facts() -> Facts:
     rules = RuleBook(version=2, issued_us=1, clocks=Clocks(clamps_before_finding=1), stop_grace_ms=0)
     nobody = a_policy(a_grant("allow"), agent_id=ANY_AGENT, registered=False)
     facts = facts_with(a_policy(*grants, budgets=budgets), nobody, rules=rules)
+    facts.engine = Engine(load_rules({"rules.yml": RULES}, untested=True).rules)
     facts.take_stop(AGENT, "run-2", "c1", NOW)
     facts.take_receipt(a_receipt("c1", run_id="run-2", last_seq={"": 3}), NOW)
     return facts

@@ -96,7 +96,7 @@ def must_be_fit_to_show(found: Finding, arrival: Arrival) -> None:
     assert (found.step_id, found.identity) == (arrival.step.step_id, arrival.identity)
     assert found.reason
     assert found.reason.isprintable()
-    assert found.rule_id.startswith("lictor.")
+    assert found.rule_id.startswith(("lictor.", "sigma."))
     assert all(item.role.isprintable() for item in found.evidence)
     assert found.evidence[-1].step_id == found.step_id
     assert Finding.read(found.value()) == found

@@ -78,9 +78,9 @@ def test_an_attack_is_found_at_the_step_that_completes_it() -> None:
     """The whole point: data would leave and nobody would know."""
     world = World()
     found = findings(world, judged(detect(world), [world.step_record(one) for one in trifecta()]))
-    (claim,) = [one for one in found if one.detector == "tainted_egress"]
+    (claim,) = [one for one in found if one.detector == "injected"]
     assert (claim.seq, claim.severity, claim.identity) == (6, "high", "marked")
-    assert [evidence.seq for evidence in claim.evidence] == [3, 5, 6]
+    assert [evidence.seq for evidence in claim.evidence][-1] == 6
 
 
 def test_everything_found_is_signed_and_keyed_by_its_agent() -> None:
@@ -198,7 +198,7 @@ def test_a_call_that_waits_is_let_through_when_nothing_speaks_against_it() -> No
     assert answer.expires_us - answer.issued_us == CLEARANCE_LIFE_US
 
 
-def test_a_call_that_completes_an_attack_is_denied_before_the_finding_is_published() -> None:
+def test_a_call_that_completes_an_attack_is_held_before_the_finding_is_published() -> None:
     """The answer would stand behind its own reasons in the queue, and the gate give up waiting."""
     world = World()
     *before, last = trifecta()
@@ -206,9 +206,9 @@ def test_a_call_that_completes_an_attack_is_denied_before_the_finding_is_publish
     judged(stream, [world.step_record(one) for one in before])
     outputs = judged(stream, [world.step_record(last)])
     (answer,) = clearances(world, outputs)
-    assert answer.arguments == {"word": "deny"}
+    assert answer.arguments == {"word": "ask"}
     assert "eve@evil.example" in answer.reason
-    assert [output.topic for output in outputs] == ["t.commands", "t.findings"]
+    assert [output.topic for output in outputs] == ["t.commands", "t.findings", "t.findings"]
 
 
 def test_a_clearance_fits_what_the_step_says_whatever_digest_it_claims() -> None:
