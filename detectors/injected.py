@@ -44,6 +44,10 @@ _GENERIC: Final = frozenset(
 )
 
 
+_AWAY: Final = frozenset({"egress", "spends", "grants_access"})
+"""Traits of calls that give something to somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Obeyed:
     """What of a call an order in untrusted content decided."""
@@ -58,7 +62,7 @@ class Injected(Detector):
 
     `lictor.injected.value`: the call is of a kind that was ordered, with a value from the order that no person has named.
     `lictor.injected.action`: the call is what was ordered, by its tool's own name; no person spoke of anything like it.
-    `lictor.injected.unasked`: a call with effects of a kind that no person spoke of, with a value only such content brought.
+    `lictor.injected.unasked`: something goes out to an address or account that only such content brought, unasked for.
     What a person points at to be obeyed ("do the tasks on that list") is obeyed.
     """
 
@@ -133,16 +137,28 @@ def _unasked(seen: Seen, flow: FlowState, kinds: int, values: Values) -> str:
     """
     doing = kinds & ~VISIT
     visits = {"egress", "reads_untrusted"} <= seen.traits
-    if visits or not doing or doing & flow.asked or not flow.understood or flow.delegates:
+    if (
+        visits
+        or seen.traits.isdisjoint(_AWAY)
+        or not doing
+        or doing & flow.asked
+        or not flow.understood
+        or flow.delegates
+    ):
         return ""
     if any(values.has(flow.said, word) or values.has(flow.said, stem(word)) for word in words_of(seen.step.tool)):
         return ""
     for path, text in strings_in(seen.step.arguments or {}):
         found = _decisive(path, text, only_places=False)
-        nobodys = found and not any(was_said(word, flow, values) for word in found)
+        nobodys = any(map(_is_account, found)) and not any(was_said(word, flow, values) for word in found)
         if nobodys and all(was_brought(word, flow, values) for word in found):
             return f"{path} is {shown(' '.join(found))!r}"
     return ""
+
+
+def _is_account(word: str) -> bool:
+    """Tell whether a word says to whom: a place on the net, or a number as accounts have."""
+    return is_place(word) or sum(letter.isdigit() for letter in word) >= 6  # noqa: PLR2004 - shorter ones are dates and ids
 
 
 def _read(flow: FlowState) -> list[Evidence]:

@@ -1,6 +1,5 @@
 """Rule files of folders, as the one bundle that workers judge by; and what was published before, to go back to."""
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -84,12 +83,3 @@ async def publish_bundle(
     topic, signer = settings.topics.rules, keys.signer(f"people/{OPERATOR}")
     await topic_io.publish(bootstrap, [signed(topic, BUNDLE_KEY, fresh, signer)], settings.kafka_client)
     return fresh
-
-
-def remember(home: Path, name: str, said: Mapping[str, object]) -> None:
-    """Keep what was published, whole or not at all, so that one can go back to it."""
-    place = home / "published" / f"{name}.json"
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = place.with_suffix(".new")
-    fresh.write_text(json.dumps(said), encoding="utf-8")
-    fresh.replace(place)

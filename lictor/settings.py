@@ -38,6 +38,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "LICTOR_PARTITIONS": "Partitions of new topics, 1 to 1024; cannot be changed later. Default: 4.",
     "LICTOR_DETECT_WORKERS": "How many `detect` workers `lictor up` runs, 1 to 64. Default: 1.",
     "LICTOR_POLICY": "Policy file. Default: the one that came with Lictor.",
+    "LICTOR_RULES": "Folders and files of Sigma rules, parted by `:`, beside those that came with Lictor.",
     "LICTOR_KEYS": "Folder of the keys. Default: `keys` in `LICTOR_HOME`.",
     "LICTOR_SQL_PORT": "Port of the embedded SQL endpoint, on loopback. Default: 0, a free one.",
     "LICTOR_KAFKA_SECURITY_PROTOCOL": "`SSL`, `SASL_SSL` or `SASL_PLAINTEXT`. Default: plain text.",
@@ -63,6 +64,8 @@ class Settings:
     partitions: int = 4
     detect_workers: int = 1
     policy: Path | None = None
+    rules: tuple[Path, ...] = ()
+    """Folders and files of Sigma rules, beside those that came with Lictor."""
     keys: Path | None = None
     sql_port: int = 0
     """Of the embedded SQL endpoint; 0 chooses a free one."""
@@ -84,6 +87,9 @@ class Settings:
             partitions=_number(env, "LICTOR_PARTITIONS", 4, 1, 1024),
             detect_workers=_number(env, "LICTOR_DETECT_WORKERS", 1, 1, 64),
             policy=_path(env, "LICTOR_POLICY"),
+            rules=tuple(
+                Path(part).expanduser().resolve() for part in env.get("LICTOR_RULES", "").split(os.pathsep) if part
+            ),
             keys=_path(env, "LICTOR_KEYS"),
             sql_port=_number(env, "LICTOR_SQL_PORT", 0, 0, 65535),
             kafka_client=_client(env),

@@ -18,12 +18,15 @@ from typing import IO, Any, Final, Self
 
 from lictor import interrupts
 from lictor.admin import ensure_topics
+from lictor.bundles import folder as rules_folder
+from lictor.bundles import publish_bundle, rule_sources
 from lictor.folders import lock_folder, make_folder
 from lictor.interrupts import unbroken, undisturbed
 from lictor.kafka import EmbeddedKafka
 from lictor.keys import Keys
 from lictor.logs import Log
 from lictor.policy_file import Policies, load_policies
+from lictor.policy_publish import check
 from lictor.ports import Ports, is_free
 from lictor.processes import die_with_parent, name_of_signal
 from lictor.publish import publish_policies
@@ -159,6 +162,11 @@ class Stack:
         policies = self.policies or load_policies(settings.policy)
         count = await publish_policies(settings.kafka, settings, self.keys, policies)
         self.say("policy", f"version {policies.rules.version} in force, {count} records published")
+        sources = rule_sources([rules_folder(), *settings.rules])
+        if sources:
+            check(sources)
+            bundle = await publish_bundle(settings.kafka, settings, self.keys, sources)
+            self.say("rules", f"version {bundle.version} in force, {bundle.files} files")
 
     def _spawn(self, component: Component) -> None:
         component.ready.clear()

@@ -36,9 +36,23 @@ def _let(handler: "signal._HANDLER") -> bool:
 
 def add_verbs(app: "click.Group") -> None:
     """Add every verb, in the order in which a newcomer meets them."""
-    from lictor.cli import bench, demo, doctor, evaluate, keys, look, order, policy, policy_explain, run, sessions  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+    from lictor.cli import (  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+        bench,
+        demo,
+        doctor,
+        evaluate,
+        keys,
+        look,
+        order,
+        policy,
+        policy_explain,
+        policy_publish,
+        run,
+        sessions,
+    )
 
-    policy.policy.add_command(policy_explain.explain)
+    for more in (policy_explain.explain, policy_publish.publish, policy_publish.status, policy_publish.rollback):
+        policy.policy.add_command(more)
     verbs = (
         demo.demo,
         run.up,
