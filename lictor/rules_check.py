@@ -7,6 +7,7 @@ from pathlib import Path
 from detectors.engine.compiled import witnesses
 from detectors.engine.engine import Engine
 from detectors.engine.load import Loaded, load_rules
+from detectors.engine.load_checks import never_met
 from detectors.engine.mutations import Recall, recall
 from detectors.engine.plan import Correlation, Rule
 from detectors.engine.ruletests import Result, cases_of, run_case
@@ -98,4 +99,6 @@ def _doubts(rule: Rule | Correlation) -> Sequence[str]:
         found.append("no falsepositives: nobody can tell what harmless thing looks the same")
     if isinstance(rule, Rule) and witnesses(rule.condition) is None:
         found.append("it has no witness and is judged on every step: ask a text, a tool or a kind of it")
+    if isinstance(rule, Rule):
+        found.extend(f"no step is ever {what}" for what in never_met(rule.condition))
     return found
