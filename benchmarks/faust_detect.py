@@ -18,9 +18,13 @@ from aiokafka import TopicPartition
 
 from benchmarks.detect import make_detect
 from benchmarks.kafka_bench import Bench
+from benchmarks.rule_mix import rules
+from detectors.engine.engine import Engine
+from detectors.engine.load import load_rules
 from detectors.state import encode_state
 from lictor.keys import Keys
 from lictor.settings import Settings
+from schemas.rule_bundle import RuleBundle
 
 
 def main() -> None:
@@ -29,7 +33,7 @@ def main() -> None:
     settings = replace(Settings.read({}), home=Path(where["home"]), kafka=where["kafka"])
     bench = Bench(settings, Keys(settings.keys_folder))
     app = faust.App(
-        "bench-faust",
+        f"bench-faust-{where['rules']}-{where['table']}",
         broker=f"kafka://{settings.kafka}",
         store="memory://",
         datadir=where["home"] + "/faust",
@@ -51,6 +55,8 @@ def main() -> None:
     @app.agent(steps)
     async def judge(stream: Any) -> None:
         detect, _ = await make_detect(bench)
+        engine = Engine(load_rules(rules(where["seed"], where["rules"]), untested=True).rules)
+        detect.take_rules(RuleBundle.of({}, 1, 1), engine)
         for partition in range(settings.partitions):
             detect.open(partition, {})
         async for event in stream.events():
