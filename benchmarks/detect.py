@@ -43,17 +43,13 @@ def run(*, steps: int = STEPS, sizes: tuple[int, ...] = SIZES, **_: Any) -> dict
             engine = Engine(load_rules(rules(SEED, size), untested=True).rules)
             rows.append(row("lictor", size, "kafka", asyncio.run(measure_lane(bench, steps, engine, size))))
             rows.append(row("lictor", size, "file", measure_file(engine, file_steps)))
-        rows += [
-            row("faust", size, "kafka", measure_faust(bench, faust_steps // 2, size, table=True)) for size in sizes
-        ]
-        kept_nothing = measure_faust(bench, faust_steps, sizes[-1], table=False)
+        rows += [row("faust", size, "kafka", measure_faust(bench, faust_steps // 2, size)) for size in sizes]
     compared = rsigma.measure(SEED, file_steps, sizes)
     rows += [row("rsigma", size, "file", found) for size, found in zip(sizes, compared, strict=False)]
     return {
         "seed": SEED,
         "results": rows,
         "reading_and_decoding_alone_steps_per_s": bare["steps_per_s"],
-        "faust_that_keeps_no_state": kept_nothing,
         "ratios": ratios(rows, bare["steps_per_s"]),
         "rsigma": rsigma.about(),
     }
@@ -176,13 +172,12 @@ async def measure_reading(bench: Bench, count: int) -> dict[str, Any]:
     return {"steps": count, "steps_per_s": round(count / took)}
 
 
-def measure_faust(bench: Bench, count: int, size: int, *, table: bool) -> dict[str, Any]:
+def measure_faust(bench: Bench, count: int, size: int) -> dict[str, Any]:
     """Run the Faust agent in a process of its own; it prints one line of JSON."""
     where = {
         "home": str(bench.settings.home),
         "kafka": bench.settings.kafka,
         "count": count,
-        "table": table,
         "rules": size,
         "seed": SEED,
     }
