@@ -18,6 +18,7 @@ from detectors.engine.fields import TEXTS, Context, kinds_of_event
 from detectors.engine.firings import Value
 from detectors.engine.judging import Check, Values, check_of, residue
 from detectors.engine.plan import Both, Either, Neither, Node, Rule, RuleSet, Test
+from detectors.engine.regexes import wider
 from detectors.words import strings_in
 
 log = logging.getLogger(__name__)
@@ -108,8 +109,8 @@ def _witness(test: Test) -> Witness | None:
         literal = texts.fold(max(_plain_parts(test), key=len, default=""))
         telling = len(literal) >= SHORTEST and any(letter.isalpha() for letter in literal)
         return Literal(literal) if telling and not any(literal in spelt for spelt in _SPELT) else None
-    if test.op == "re" and _takes(test.text, test.flags):
-        return Pattern(test.text, test.flags)
+    if test.op == "re" and (form := wider(test.text, test.flags)) is not None:
+        return Pattern(form, test.flags)
     return None
 
 
@@ -129,17 +130,6 @@ def _plain_parts(test: Test) -> Iterator[str]:
         else:
             part += next(letters, "") if letter == "\\" else letter
     yield part
-
-
-def _takes(pattern: str, flags: str) -> bool:
-    """Tell whether Hyperscan can stand in for a pattern: it compiles, and matches no empty text."""
-    if any(anchor in pattern for anchor in ("\\A", "\\z", "\\Z")):
-        return False
-    try:
-        _database([(2, pattern.encode("utf-8", "replace"), pattern_flags(flags))])
-    except (hyperscan.HyperscanError, hyperscan.error):
-        return False
-    return True
 
 
 def pattern_flags(flags: str) -> int:
@@ -291,6 +281,7 @@ class Compiled:
         hits.clear()
         if not data:
             return hits
+        data += "\n"  # at the very end of a text `^` means nothing to Hyperscan
         self._database.scan(data.encode("utf-8", "replace"), match_event_handler=self._note, scratch=self._scratch)
         if _PERCENT in hits or _BASE64 in hits or not data.isascii():
             self._scan_unveiled(seen)
@@ -304,7 +295,7 @@ class Compiled:
         for value in said:
             found = texts.views(value)
             if len(found) > 1 or not value.isascii():
-                data = "\n".join((*found, *map(texts.fold, found))).encode("utf-8", "replace")
+                data = "\n".join((*found, *map(texts.fold, found), "")).encode("utf-8", "replace")
                 self._database.scan(data, match_event_handler=self._note, scratch=self._scratch)
 
     def _looked_up(self, seen: Seen) -> "_Known":

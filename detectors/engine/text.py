@@ -70,7 +70,7 @@ def plain(text: str) -> str:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    for number, run in enumerate(_RUNS.finditer(text)):
+    for number, run in enumerate(_RUNS.finditer(text.encode("utf-8", "replace").decode())):
         if number >= MOST_RUNS:
             return
         said = _from_base64(run.group(0))
