@@ -1,4 +1,4 @@
-"""How many steps a second one `detect` process judges from Kafka, beside a Faust agent with the same detectors."""
+"""How many steps a second one `detect` process judges from Kafka, by how many rules, beside Faust and RSigma."""
 
 import asyncio
 import json
@@ -7,9 +7,18 @@ import sys
 import time
 from typing import Any, Final
 
+from benchmarks import rsigma, workload
 from benchmarks.kafka_bench import Bench, fill, kafka_bench
+from benchmarks.rule_mix import rules
+from detectors.base import Seen
+from detectors.engine.engine import Engine
+from detectors.engine.load import load_rules
+from detectors.facts import Facts
+from detectors.inspect import see
 from lictor import topic_io
-from lictor.workers import lane_settings
+from lictor.workers import lane_settings, spare_the_collector
+from schemas.rule_bundle import RuleBundle
+from schemas.step import encode_step, read_step
 from streams.broadcast import Follower
 from streams.detect import Detect
 from streams.knowledge import Knowledge
@@ -17,33 +26,55 @@ from streams.lane import Lane
 
 SEED: Final = 20261122
 STEPS: Final = 200_000
-FAUST_STEPS: Final = 40_000
+FAUST_STEPS: Final = 20_000
+FILE_STEPS: Final = 40_000
+SIZES: Final = (100, 1000, 3000)
 
 
-def run(**_: Any) -> dict[str, Any]:
-    """Measure both on the same steps; the ratio to the one that can be taken over, too, is the figure to quote."""
+def run(*, steps: int = STEPS, sizes: tuple[int, ...] = SIZES, **_: Any) -> dict[str, Any]:
+    """Measure all on the same steps and rules; what is quoted are ratios within this run."""
+    spare_the_collector()
+    faust_steps, file_steps = min(FAUST_STEPS, steps), min(FILE_STEPS, steps)
+    rows: list[dict[str, Any]] = []
     with kafka_bench() as bench:
-        asyncio.run(fill(bench, SEED, STEPS))
-        ours = asyncio.run(measure_lane(bench, STEPS))
-        bare = asyncio.run(measure_reading(bench, STEPS))
-        faust = measure_faust(bench, FAUST_STEPS, table=False)
-        faust_table = measure_faust(bench, FAUST_STEPS // 4, table=True)
-    rows = [
-        {"engine": "lictor", "source": "kafka", **ours},
-        {"engine": "faust, state kept in a table", "source": "kafka", **faust_table},
-        {"engine": "faust, state lost with the process", "source": "kafka", **faust},
-        {"engine": "reading and decoding alone", "source": "kafka", **bare},
-    ]
+        asyncio.run(fill(bench, SEED, steps))
+        bare = asyncio.run(measure_reading(bench, steps))
+        for size in sizes:
+            engine = Engine(load_rules(rules(SEED, size), untested=True).rules)
+            rows.append(row("lictor", size, "kafka", asyncio.run(measure_lane(bench, steps, engine, size))))
+            rows.append(row("lictor", size, "file", measure_file(engine, file_steps)))
+        rows += [row("faust", size, "kafka", measure_faust(bench, faust_steps // 2, size)) for size in sizes]
+    compared = rsigma.measure(SEED, file_steps, sizes)
+    rows += [row("rsigma", size, "file", found) for size, found in zip(sizes, compared, strict=False)]
     return {
         "seed": SEED,
         "results": rows,
-        "lictor_over_faust": _ratio(ours, faust_table),
-        "lictor_over_faust_that_keeps_no_state": _ratio(ours, faust),
+        "reading_and_decoding_alone_steps_per_s": bare["steps_per_s"],
+        "ratios": ratios(rows, bare["steps_per_s"]),
+        "rsigma": rsigma.about(),
     }
 
 
-def _ratio(ours: dict[str, Any], other: dict[str, Any]) -> float | None:
-    return round(ours["steps_per_s"] / other["steps_per_s"], 1) if other["steps_per_s"] else None
+def row(engine: str, size: int, source: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Return one row of the result."""
+    return {"engine": engine, "rules": size, "source": source, **found}
+
+
+def ratios(rows: list[dict[str, Any]], bare: int) -> dict[str, float | None]:
+    """Return what can be compared within one run."""
+    rate = {(each["engine"], each["rules"], each["source"]): each["steps_per_s"] for each in rows}
+    least, most = min(each["rules"] for each in rows), max(each["rules"] for each in rows)
+    middle = sorted({each["rules"] for each in rows})[len({each["rules"] for each in rows}) // 2]
+
+    def over(one: Any, other: Any) -> float | None:
+        return round(rate[one] / rate[other], 2) if rate.get(other) and rate.get(one) else None
+
+    return {
+        f"time_at_{most}_over_{least}_rules": over(("lictor", least, "kafka"), ("lictor", most, "kafka")),
+        f"lictor_over_faust_at_{middle}_rules": over(("lictor", middle, "kafka"), ("faust", middle, "kafka")),
+        f"lictor_over_rsigma_at_{middle}_rules": over(("lictor", middle, "file"), ("rsigma", middle, "file")),
+        f"share_of_reading_alone_at_{middle}_rules": round(rate["lictor", middle, "kafka"] / bare, 3),
+    }
 
 
 async def make_detect(bench: Bench) -> tuple[Detect, Follower]:
@@ -55,10 +86,14 @@ async def make_detect(bench: Bench) -> tuple[Detect, Follower]:
     return Detect(know, bench.keys.signer("detect"), "bench", settings.partitions), follower
 
 
-async def measure_lane(bench: Bench, count: int) -> dict[str, Any]:
+async def measure_lane(bench: Bench, count: int, engine: Engine, size: int) -> dict[str, Any]:
     """Run the real lane over everything; from the first record judged to the last one's findings acknowledged."""
     stream, follower = await make_detect(bench)
-    lane = Lane(stream, lane_settings("detect", bench.settings))
+    stream.take_rules(RuleBundle.of({}, 1, 1), engine)
+    stream.name = f"detect-{size}"  # checkpoints and places of its own
+    settings = lane_settings("detect", bench.settings)
+    settings = type(settings)(**{**vars_of(settings), "group": f"bench-{size}"})
+    lane = Lane(stream, settings)
     running = asyncio.create_task(lane.run())
     await lane.ready.wait()
     while not lane.counters["records"]:
@@ -80,10 +115,51 @@ async def measure_lane(bench: Bench, count: int) -> dict[str, Any]:
     }
 
 
+def vars_of(settings: Any) -> dict[str, Any]:
+    """Return the fields of a frozen dataclass with slots."""
+    return {name: getattr(settings, name) for name in settings.__slots__}
+
+
+def measure_file(engine: Engine, count: int) -> dict[str, Any]:
+    """Decode and match the same steps from memory, as an engine alone would: no state, no Kafka."""
+    lines = [encode_step(step) for step in workload.steps(SEED, count, 1)]
+    facts = Facts()
+    fired = 0
+    began = time.perf_counter()
+    for at, line in enumerate(lines):
+        fired += len(engine.compiled.match(_seen(line, at, facts), NOTHING).fired)
+    took = time.perf_counter() - began
+    seen = [_seen(line, at, facts) for at, line in enumerate(lines)]
+    began = time.perf_counter()
+    for each in seen:
+        engine.compiled.match(each, NOTHING)
+    matching = time.perf_counter() - began
+    return {
+        "steps": count,
+        "steps_per_s": round(count / took),
+        "matching_alone_us": round(matching / count * 1e6, 2),
+        "matches": fired,
+    }
+
+
+class Nothing:
+    """Nothing is known beside the step."""
+
+    def value(self, name: str) -> tuple[str | float, ...]:
+        """Return nothing."""
+        del name
+        return ()
+
+
+NOTHING: Final = Nothing()
+
+
+def _seen(line: bytes, at: int, facts: Facts) -> Seen:
+    return see(read_step(line), at, at, 1, "marked", facts)
+
+
 async def measure_reading(bench: Bench, count: int) -> dict[str, Any]:
     """Read and decode the same steps and do nothing with them: as far as any Python process could get."""
-    from schemas.step import read_step  # noqa: PLC0415 - what is measured
-
     read = 0
     async with topic_io.consumer(bench.settings.kafka, [bench.settings.topics.steps], {}, "beginning") as source:
         began = time.perf_counter()
@@ -96,9 +172,15 @@ async def measure_reading(bench: Bench, count: int) -> dict[str, Any]:
     return {"steps": count, "steps_per_s": round(count / took)}
 
 
-def measure_faust(bench: Bench, count: int, *, table: bool) -> dict[str, Any]:
+def measure_faust(bench: Bench, count: int, size: int) -> dict[str, Any]:
     """Run the Faust agent in a process of its own; it prints one line of JSON."""
-    where = {"home": str(bench.settings.home), "kafka": bench.settings.kafka, "count": count, "table": table}
+    where = {
+        "home": str(bench.settings.home),
+        "kafka": bench.settings.kafka,
+        "count": count,
+        "rules": size,
+        "seed": SEED,
+    }
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.faust_detect", json.dumps(where)],
         capture_output=True,

@@ -1,7 +1,6 @@
 """The same detectors in a Faust agent, for comparison: `python -m benchmarks.faust_detect '{"home": …}'`.
 
-With `"table": true` each trace's state is kept in a Faust table, whose changelog is what lets another worker take over,
-as our checkpoints do; without it the state dies with the process.
+Each trace's state is kept in a Faust table, whose changelog is what lets another worker take over, as our checkpoints do.
 """
 
 import asyncio
@@ -18,9 +17,13 @@ from aiokafka import TopicPartition
 
 from benchmarks.detect import make_detect
 from benchmarks.kafka_bench import Bench
+from benchmarks.rule_mix import rules
+from detectors.engine.engine import Engine
+from detectors.engine.load import load_rules
 from detectors.state import encode_state
 from lictor.keys import Keys
 from lictor.settings import Settings
+from schemas.rule_bundle import RuleBundle
 
 
 def main() -> None:
@@ -29,7 +32,7 @@ def main() -> None:
     settings = replace(Settings.read({}), home=Path(where["home"]), kafka=where["kafka"])
     bench = Bench(settings, Keys(settings.keys_folder))
     app = faust.App(
-        "bench-faust",
+        f"bench-faust-{where['rules']}",
         broker=f"kafka://{settings.kafka}",
         store="memory://",
         datadir=where["home"] + "/faust",
@@ -41,16 +44,14 @@ def main() -> None:
     )
     steps = app.topic(settings.topics.steps.name, value_type=bytes, value_serializer="raw", key_serializer="raw")
     findings = app.topic(settings.topics.findings.name, value_type=bytes, value_serializer="raw", key_serializer="raw")
-    traces = (
-        app.Table("traces", partitions=settings.partitions, key_type=bytes, value_type=bytes)
-        if where["table"]
-        else None
-    )
+    traces = app.Table("traces", partitions=settings.partitions, key_type=bytes, value_type=bytes)
     state: dict[str, Any] = {"seen": 0, "began": 0.0}
 
     @app.agent(steps)
     async def judge(stream: Any) -> None:
         detect, _ = await make_detect(bench)
+        engine = Engine(load_rules(rules(where["seed"], where["rules"]), untested=True).rules)
+        detect.take_rules(RuleBundle.of({}, 1, 1), engine)
         for partition in range(settings.partitions):
             detect.open(partition, {})
         async for event in stream.events():
@@ -60,9 +61,8 @@ def main() -> None:
             for output in await detect.judge(TopicPartition(message.topic, message.partition), [record]):
                 if output.topic == settings.topics.findings.name:
                     await findings.send(key=output.key.encode(), value=output.value, headers=output.headers)
-            if traces is not None:
-                entry = detect.memories[message.partition].get(message.key.decode())
-                traces[message.key] = encode_state(entry) if entry is not None else b""
+            entry = detect.memories[message.partition].get(message.key.decode())
+            traces[message.key] = encode_state(entry) if entry is not None else b""
             state["seen"] += 1
             if state["seen"] == where["count"]:
                 took = time.perf_counter() - state["began"]

@@ -74,13 +74,15 @@ def _take_in(step: Step, flow: FlowState, values: Values, *, pointed_at: bool) -
     """Remember the words of untrusted content, and what it orders, unless a person pointed at it to be obeyed."""
     if not step.text:
         return
-    flow.full |= not values.add(flow.brought, step.text) or was_truncated(step)
+    folded = step.text.casefold()
+    if not values.add_folded(flow.brought, folded) or was_truncated(step):
+        flow.full = True
     if pointed_at:
         return
     kinds, ordered = 0, bytearray()
-    for order in orders_in(step.text):
+    for order in orders_in(folded):
         kinds |= order.kinds
-        values.add(ordered, order.text, DIRECTIVE_SLOTS)
+        values.add_folded(ordered, order.text, DIRECTIVE_SLOTS)
     if not kinds:
         return
     if len(flow.directives) >= KEPT_DIRECTIVES:

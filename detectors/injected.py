@@ -92,6 +92,8 @@ class Injected(Detector):
         flow = trace.flow
         if not flow.brought:
             return ()
+        if not flow.directives and seen.traits.isdisjoint(_AWAY):
+            return ()
         kinds = kinds_of_call(seen.traits)
         orders = [order for order in flow.directives if order.kinds & kinds]
         found = next(_obeyed(seen, flow, orders, kinds, facts.values), None) if orders else None

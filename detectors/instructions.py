@@ -152,14 +152,18 @@ class _Signs:
         self._scratch = hyperscan.Scratch(self._database)
         self._verb = len(_SIGNS)
 
-    def of(self, folded: bytes) -> tuple[int, bool]:
-        """Return how many kinds of signs a folded text has, and whether there is any verb of doing."""
-        seen: set[int] = set()
+        seen = self._seen = set[int]()
 
         def note(number: int, _from: int, _to: int, _flags: int, _context: object) -> None:
             seen.add(number)
 
-        self._database.scan(folded, match_event_handler=note, scratch=self._scratch)
+        self._note = note
+
+    def of(self, folded: bytes) -> tuple[int, bool]:
+        """Return how many kinds of signs a folded text has, and whether there is any verb of doing."""
+        seen = self._seen
+        seen.clear()
+        self._database.scan(folded, match_event_handler=self._note, scratch=self._scratch)
         verb = self._verb in seen
         return len(seen) - verb, verb
 
@@ -169,16 +173,16 @@ def _signs() -> _Signs:
     return _Signs()
 
 
-def orders_in(text: str) -> Iterator[Order]:
-    """Yield the stretches of a text that order something; nothing for nearly every text.
+def orders_in(folded: str) -> Iterator[Order]:
+    """Yield the stretches of a folded text that order something; nothing for nearly every text.
 
     A text with more places to look at than are looked at counts as one order throughout: filler hides nothing.
     """
-    folded = text.casefold()
-    data = folded.encode("utf-8", "replace")
-    count, verb = _signs().of(data)
-    if count < ENOUGH_SIGNS or not verb:
-        return
+    count, verb = _signs().of(folded.encode("utf-8", "replace"))
+    return _orders_in(folded) if verb and count >= ENOUGH_SIGNS else iter(())
+
+
+def _orders_in(folded: str) -> Iterator[Order]:
     for number, found in enumerate(_ORDER.finditer(folded)):
         if number >= MOST_PLACES:
             yield Order(VISIT | SEND | PAY | RUN | CHANGE, folded)
@@ -197,6 +201,7 @@ def delegates(text: str) -> bool:
     return bool(_DELEGATES.search(folded)) and not _NOT_ELSEWHERE.search(folded)
 
 
+@functools.lru_cache(maxsize=4096)
 def kinds_of_call(traits: frozenset[Trait]) -> int:
     """Return what kinds of doing a call of a tool with these traits can be."""
     kinds = 0

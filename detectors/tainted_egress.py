@@ -89,6 +89,8 @@ class TaintedEgress(Detector):
         if seen.step.kind != "tool_call" or "egress" not in seen.traits or not (flow.untrusted and flow.sensitive):
             return ()
         places = list(destinations(seen, flow, facts.values))
+        if places and all(place.named for place in places):
+            return ()  # the user asked for this very thing
         confidence, severity, why = _weigh(places, spoken=bool(flow.said))
         tool = shown(seen.step.tool)
         reason = (
@@ -104,8 +106,6 @@ def _weigh(places: Sequence[Destination], *, spoken: bool) -> tuple[float, Sever
         return 0.7, "high", f"only untrusted content named {shown(introduced[0].text)}, and no person has spoken at all"
     if introduced:  # people ask for exactly this all day; that it was ordered, `injected` tells
         return 0.4, "medium", f"only untrusted content named {shown(introduced[0].text)}"
-    if places and all(place.named for place in places):
-        return 0.2, "low", "the user named every destination"
     unknown = next((place for place in places if not place.named), None)
     if unknown is None:
         return 0.4, "medium", "it names no destination that could be checked"

@@ -24,7 +24,11 @@ class Values:
 
     def add(self, table: bytearray, text: str, most_slots: int = MOST_SLOTS) -> bool:
         """Put the words of a text into a table; return whether all found room."""
-        return not lictor_native.add_words(table, text.casefold(), self.key, most_slots, MOST_WORDS_OF_A_TEXT)
+        return self.add_folded(table, text.casefold(), most_slots)
+
+    def add_folded(self, table: bytearray, folded: str, most_slots: int = MOST_SLOTS) -> bool:
+        """Put the words of a text that is folded already into a table; return whether all found room."""
+        return not lictor_native.add_words(table, folded, self.key, most_slots, MOST_WORDS_OF_A_TEXT)
 
     def has(self, table: bytes | bytearray, word: str) -> bool:
         """Tell whether a folded word was put in. One unlike it in four thousand million is taken for it."""

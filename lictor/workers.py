@@ -1,6 +1,7 @@
 """One process, one role: the entry points of `lictor worker detect | respond | archive`."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -46,7 +47,18 @@ def run(role: str, settings: Settings) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(Sparing())
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    spare_the_collector()
     asyncio.run({"detect": detect, "respond": respond, "archive": archive}[role](settings))
+
+
+def spare_the_collector() -> None:
+    """Have Python look for cycles seldom, and never among what is remembered of traces.
+
+    That state makes no cycles; walking all of it, as a full collection does, would hold the event loop for seconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1_000_000)
 
 
 def followed(role: str, topics: Topics) -> tuple[Topic, ...]:

@@ -15,10 +15,12 @@ import hyperscan
 from detectors.base import Seen
 from detectors.engine import text as texts
 from detectors.engine.fields import TEXTS, Context, kinds_of_event
-from detectors.engine.judging import Check, Values, check_of
+from detectors.engine.firings import Value
+from detectors.engine.judging import Check, Values, check_of, residue, shown
 from detectors.engine.plan import Both, Either, Neither, Node, Rule, RuleSet, Test
 from detectors.engine.regexes import wider
 from detectors.words import strings_in
+from schemas.step import MAX_DEPTH
 
 log = logging.getLogger(__name__)
 
@@ -107,14 +109,10 @@ def _witness(test: Test) -> Witness | None:
     if test.op in ("eq", "contains", "startswith", "endswith", "glob"):
         literal = texts.fold(max(_plain_parts(test), key=len, default=""))
         telling = len(literal) >= SHORTEST and any(letter.isalpha() for letter in literal)
-        return Literal(literal) if telling and not any(literal in spelt for spelt in _SPELT) else None
+        return Literal(literal) if telling else None
     if test.op == "re" and (form := wider(test.text, test.flags)) is not None:
         return Pattern(form, test.flags)
     return None
-
-
-_SPELT: Final = ("true", "false", "inf", "nan", "none")
-"""What values that are no text are spelt like: they are not scanned."""
 
 
 def _plain_parts(test: Test) -> Iterator[str]:
@@ -187,6 +185,32 @@ def _expression(witness: Literal | Pattern) -> tuple[bytes, int]:
     return quoted, int(hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_CASELESS)
 
 
+def texts_in(arguments: dict[str, Any]) -> list[str]:
+    """Return all texts of a call's arguments, and its numbers and truth values in every spelling that tests see."""
+    found: list[str] = []
+    for value in arguments.values():
+        kind = type(value)
+        if kind is str:
+            found.append(value)
+        elif kind is int:
+            found.append(str(value))
+        elif value is not None:
+            _spell(value, found, 0)
+    return found
+
+
+def _spell(value: Any, found: list[str], depth: int) -> None:
+    if isinstance(value, str):
+        found.append(value)
+    elif isinstance(value, bool):
+        found.append("true" if value else "false")
+    elif isinstance(value, int | float):
+        found += (str(value), shown(value))
+    elif value is not None and depth < MAX_DEPTH:
+        for item in value.values() if isinstance(value, dict) else value:
+            _spell(item, found, depth + 1)
+
+
 @dataclass(slots=True)
 class Outcome:
     """What rules said of one step."""
@@ -207,8 +231,7 @@ class Compiled:
         self._always = tuple(always)
         self._database = database if database is not None else _database(self._patterns)
         self._scratch = hyperscan.Scratch(self._database)
-        self._checks: dict[int, Check] = {}
-        self._remembered: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        self._remembered: dict[tuple[Any, ...], _Known] = {}
         self._hits: set[int] = set()
         hits = self._hits
 
@@ -229,42 +252,41 @@ class Compiled:
     def match(self, seen: Seen, context: Context) -> Outcome:
         """Return the rules that hold, in the order of the set, and those that failed."""
         numbers = self._scanned(seen)
-        candidates = self._looked_up(seen)
-        if not numbers and not candidates:
-            return QUIET
-        chosen = set(candidates)
-        for number in numbers:
-            chosen.update(self._by_number.get(number, ()))
-        return self._judged(sorted(chosen), Values(seen, context)) if chosen else QUIET
+        known = self._looked_up(seen)
+        if not numbers:
+            return self._judged(known.checks, Values(seen, context)) if known.checks else QUIET
+        chosen = {at for number in numbers for at in self._by_number.get(number, ())}
+        checks = [*known.checks, *(known.check_of(at, self.rules.rules[at], seen) for at in chosen - known.held)]
+        checks.sort(key=_place)
+        return self._judged(checks, Values(seen, context)) if checks else QUIET
 
     def candidates(self, seen: Seen) -> frozenset[str]:
         """Return the ids of the rules that this step could fire: for tests and for explaining."""
-        found = set(self._looked_up(seen))
+        found = set(self._looked_up(seen).held)
         for number in self._scanned(seen):
             found.update(self._by_number.get(number, ()))
         return frozenset(self.rules.rules[at].id for at in found)
 
-    def _judged(self, chosen: Sequence[int], values: Values) -> Outcome:
-        outcome = Outcome()
-        for at in chosen:
-            rule = self.rules.rules[at]
+    def _judged(self, checks: Sequence[tuple[int, Check | None]], values: Values) -> Outcome:
+        outcome = QUIET
+        for at, check in checks:
             try:
-                check = self._checks.get(at)
-                if check is None:
-                    check = self._checks[at] = check_of(rule.condition)
-                if check(values):
-                    outcome.fired.append(rule)
+                if check is None or not check(values):
+                    continue
+                outcome = Outcome() if outcome is QUIET else outcome
+                outcome.fired.append(self.rules.rules[at])
             except Exception as error:
-                log.exception("rule %s failed", rule.id)
-                outcome.failed.append((rule, error))
-        return outcome if outcome.fired or outcome.failed else QUIET
+                log.exception("rule %s failed", self.rules.rules[at].id)
+                outcome = Outcome() if outcome is QUIET else outcome
+                outcome.failed.append((self.rules.rules[at], error))
+        return outcome
 
     def _scanned(self, seen: Seen) -> set[int]:
         """Return the numbers of the patterns that the step's texts have, unveiled where something suggests a veil."""
         step = seen.step
         data = step.text
         if step.arguments:
-            data = "\n".join((data, *[text for _, text in strings_in(step.arguments)]))
+            data = "\n".join((data, *texts_in(step.arguments)))
         if step.error:
             data = f"{data}\n{step.error}"
         hits = self._hits
@@ -288,14 +310,16 @@ class Compiled:
                 data = "\n".join((*found, *map(texts.fold, found), "")).encode("utf-8", "replace")
                 self._database.scan(data, match_event_handler=self._note, scratch=self._scratch)
 
-    def _looked_up(self, seen: Seen) -> tuple[int, ...]:
+    def _looked_up(self, seen: Seen) -> "_Known":
         step = seen.step
         key = (step.kind, step.tool, step.origin, step.outcome, step.model, step.to_agent, seen.traits)
         found = self._remembered.get(key)
         if found is None:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
-            found = self._remembered[key] = self._find(key)
+            found = self._remembered[key] = _Known()
+            for at in self._find(key):
+                found.hold(at, self.rules.rules[at], seen)
         return found
 
     def _find(self, key: tuple[Any, ...]) -> tuple[int, ...]:
@@ -308,3 +332,53 @@ class Compiled:
             for view in texts.views(value):
                 found.update(self._exact.get(Exactly(name, texts.fold(view)), ()))
         return tuple(sorted(found))
+
+
+class _Known:
+    """What is decided once for all steps of one kind, tool and so on: which rules can still fire, and what is left to ask."""
+
+    __slots__ = ("_made", "checks", "held")
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+        self.checks: list[tuple[int, Check | None]] = []
+        self._made: dict[int, tuple[int, Check | None]] = {}
+
+    def hold(self, at: int, rule: Rule, seen: Seen) -> None:
+        """Keep a rule that such a step makes a candidate."""
+        self.held.add(at)
+        made = self.check_of(at, rule, seen)
+        if made[1] is not None:
+            self.checks.append(made)
+
+    def check_of(self, at: int, rule: Rule, seen: Seen) -> tuple[int, Check | None]:
+        """Return what is left to ask of a rule; None where it cannot fire on such a step."""
+        found = self._made.get(at)
+        if found is None:
+            try:
+                left = residue(rule.condition, EXACT, Values(seen, _NO_CONTEXT))
+                check = (_always if left else None) if isinstance(left, bool) else check_of(left)
+            except Exception:  # noqa: BLE001 - it fails again where it is judged, and is told of there
+                check = check_of(rule.condition)
+            found = self._made[at] = at, check
+        return found
+
+
+class _NoContext:
+    """Nothing is known beside the step: exact fields do not ask."""
+
+    def value(self, name: str) -> tuple[Value, ...]:
+        """Return nothing."""
+        return ()
+
+
+_NO_CONTEXT: Final = _NoContext()
+
+
+def _always(_: Values) -> bool:
+    """Return that nothing is left to ask."""
+    return True
+
+
+def _place(check: tuple[int, Check | None]) -> int:
+    return check[0]

@@ -1,7 +1,6 @@
 """A rule's plan made into a function over a step's values: exact, whatever made the rule a candidate."""
 
 import ipaddress
-import math
 import operator
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,13 +16,15 @@ from detectors.engine.plan import Both, Either, Neither, Node, Test
 from detectors.engine.text import fold, views
 
 Check = Callable[["Values"], bool]
+PLAIN: Final = frozenset({"kind", "tool", "origin", "outcome", "traits", "event_type"})
+"""Fields whose values are nearly always spelt as rules spell them."""
 KEYWORD_FIELDS: Final = ("text", "argument", "error")
 
 
 class Values:
     """The values of one step, each field read once, each text unveiled and folded once."""
 
-    __slots__ = ("_folded", "_raw", "_seen", "_views", "context")
+    __slots__ = ("_folded", "_numbers", "_raw", "_seen", "_views", "context")
 
     def __init__(self, seen: Seen, context: Context) -> None:
         self._seen = seen
@@ -31,6 +32,7 @@ class Values:
         self._raw: dict[str, tuple[Value, ...]] = {}
         self._views: dict[str, tuple[str, ...]] = {}
         self._folded: dict[str, tuple[str, ...]] = {}
+        self._numbers: dict[str, tuple[float, ...]] = {}
 
     def raw(self, field: str) -> tuple[Value, ...]:
         """Return a field's values as they are."""
@@ -39,6 +41,14 @@ class Values:
             names = KEYWORD_FIELDS if field == "" else (field,)
             found = tuple(value for name in names for value in value_of(name, self._seen, self.context))
             self._raw[field] = found
+        return found
+
+    def numbers(self, field: str) -> tuple[float, ...]:
+        """Return those of a field's values that are finite numbers: nothing else passes a threshold."""
+        found = self._numbers.get(field)
+        if found is None:
+            read = map(number_of, self.raw(field))
+            found = self._numbers[field] = tuple(number for number in read if number is not None)
         return found
 
     def views(self, field: str) -> tuple[str, ...]:
@@ -77,6 +87,33 @@ def check_of(node: Node) -> Check:
             return _test(node)
 
 
+def residue(node: Node, fields: frozenset[str], values: Values) -> Node | bool:
+    """Return what of a condition is left to ask where these fields are as in `values`; a bool where nothing is."""
+    match node:
+        case Test(field):
+            return check_of(node)(values) if field in fields else node
+        case Neither(item):
+            left = residue(item, fields, values)
+            return not left if isinstance(left, bool) else Neither(left)
+        case Both(items):
+            return _left(items, fields, values, decided_by=False)
+        case Either(items):
+            return _left(items, fields, values, decided_by=True)
+
+
+def _left(items: Sequence[Node], fields: frozenset[str], values: Values, *, decided_by: bool) -> Node | bool:
+    left: list[Node] = []
+    for item in items:
+        found = residue(item, fields, values)
+        if found is decided_by:
+            return decided_by
+        if not isinstance(found, bool):
+            left.append(found)
+    if not left:
+        return not decided_by
+    return left[0] if len(left) == 1 else (Either if decided_by else Both)(tuple(left))
+
+
 def _all(checks: Sequence[Check]) -> Check:
     if len(checks) == 2:  # noqa: PLR2004 - the commonest, without a loop
         first, second = checks
@@ -106,12 +143,14 @@ def _null(test: Test) -> Check:
 
 def _same_number(test: Test) -> Check:
     field, number = test.field, test.number
-    return lambda values: any(number_of(value) == number for value in values.raw(field))
+    return lambda values: number in values.numbers(field)
 
 
 def _text(test: Test) -> Check:
     field, text, cased = test.field, test.text, test.cased
     holds = TEXT_OPS[test.op]
+    if test.op == "eq" and not cased and field in PLAIN:
+        return lambda values: text in values.raw(field) or text in values.folded(field)
 
     def check(values: Values) -> bool:
         said = values.views(field) if cased else values.folded(field)
@@ -129,31 +168,16 @@ TEXT_OPS: Final[dict[str, Callable[[str, str], bool]]] = {
 
 
 def _number(test: Test) -> Check:
-    field, bound, op = test.field, test.number, test.op
-
-    def check(values: Values) -> bool:
-        for value in values.raw(field):
-            number = number_of(value)
-            if number is not None and compare(op, number, bound):
-                return True
-        return False
-
-    return check
-
-
-def compare(op: str, number: float, bound: float) -> bool:
-    """Compare two finite numbers; anything else compares to nothing."""
-    if not (math.isfinite(number) and math.isfinite(bound)):
-        return False
-    match op:
-        case "lt":
-            return number < bound
-        case "lte":
-            return number <= bound
+    field, bound = test.field, test.number
+    match test.op:
         case "gt":
-            return number > bound
+            return lambda values: bool(found := values.numbers(field)) and max(found) > bound
+        case "gte":
+            return lambda values: bool(found := values.numbers(field)) and max(found) >= bound
+        case "lt":
+            return lambda values: bool(found := values.numbers(field)) and min(found) < bound
         case _:
-            return number >= bound
+            return lambda values: bool(found := values.numbers(field)) and min(found) <= bound
 
 
 def _network(test: Test) -> Check:

@@ -40,6 +40,8 @@ def fold(text: str) -> str:
 
 def views(text: str) -> tuple[str, ...]:
     """Return the text itself first, then what else it says. Bounded in number, length and depth."""
+    if len(text) < SHORTEST_RUN and "%" not in text and text.isascii():
+        return (text,)
     found = {text: None}
     layer = [text[:MOST_CHARS]]
     for _ in range(LAYERS):

@@ -34,11 +34,9 @@ def test_a_destination_only_a_stranger_named_is_told_of() -> None:
     assert [item.role.split()[0] for item in found.evidence] == ["read", "read", "tool_call"]
 
 
-def test_a_destination_the_user_named_is_low() -> None:
-    """Whatever a user asks for would be stopped."""
-    found = judged(story(asked=f"Post it to {EVIL}"), url=EVIL)
-    assert found is not None
-    assert (found.severity, found.confidence) == ("low", 0.2)
+def test_a_destination_the_user_named_is_no_claim() -> None:
+    """Whatever a user asks for would be reported."""
+    assert judged(story(asked=f"Post it to {EVIL}"), url=EVIL) is None
 
 
 def test_a_destination_nobody_named_is_likely_but_not_sure() -> None:
@@ -124,9 +122,7 @@ def test_an_address_at_a_hosts_domain_is_not_that_host() -> None:
 
 def test_a_link_to_a_host_the_user_named_is_the_users() -> None:
     """Each page of a site the user named would need to be named too."""
-    found = judged(story(asked="use https://ours.example"), url="https://ours.example/api/v2?x=1")
-    assert found is not None
-    assert found.severity == "low"
+    assert judged(story(asked="use https://ours.example"), url="https://ours.example/api/v2?x=1") is None
 
 
 def test_the_reason_is_one_printable_line() -> None:
