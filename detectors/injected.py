@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from detectors.base import Detector, Seen, shown
 from detectors.facts import Facts
-from detectors.flow import DECISIVE, was_brought, was_said
+from detectors.flow import DECISIVE, is_account, was_brought, was_said
 from detectors.instructions import RUN, VISIT, kinds_of_call, stem
 from detectors.state import Directive, FlowState, RunState, TraceState
 from detectors.tainted_egress import DESTINATION_KEYS
@@ -152,15 +152,10 @@ def _unasked(seen: Seen, flow: FlowState, kinds: int, values: Values) -> str:
         return ""
     for path, text in strings_in(seen.step.arguments or {}):
         found = _decisive(path, text, only_places=False)
-        nobodys = any(map(_is_account, found)) and not any(was_said(word, flow, values) for word in found)
+        nobodys = any(map(is_account, found)) and not any(was_said(word, flow, values) for word in found)
         if nobodys and all(was_brought(word, flow, values) for word in found):
             return f"{path} is {shown(' '.join(found))!r}"
     return ""
-
-
-def _is_account(word: str) -> bool:
-    """Tell whether a word says to whom: a place on the net, or a number as accounts have."""
-    return is_place(word) or sum(letter.isdigit() for letter in word) >= 6  # noqa: PLR2004 - shorter ones are dates and ids
 
 
 def _read(flow: FlowState) -> list[Evidence]:

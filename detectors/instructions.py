@@ -17,6 +17,7 @@ from schemas.policy import Trait
 
 VISIT, SEND, PAY, RUN, CHANGE = 1, 2, 4, 8, 16
 """Kinds of doing, as bits."""
+EVERYTHING: Final = VISIT | SEND | PAY | RUN | CHANGE
 
 _VERBS: Final[Mapping[int, str]] = {
     VISIT: "visit go click open navigate browse fetch check look see view access load follow read retrieve get",
@@ -185,7 +186,7 @@ def orders_in(folded: str) -> Iterator[Order]:
 def _orders_in(folded: str) -> Iterator[Order]:
     for number, found in enumerate(_ORDER.finditer(folded)):
         if number >= MOST_PLACES:
-            yield Order(VISIT | SEND | PAY | RUN | CHANGE, folded)
+            yield Order(EVERYTHING, folded)
             return
         begin, end = found.span(1)
         if folded[end : end + 2].lstrip()[:1] == ":":
