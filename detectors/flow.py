@@ -5,7 +5,7 @@ from typing import Final
 
 from detectors.base import Seen, shown
 from detectors.facts import Facts
-from detectors.instructions import EVERYTHING, delegates, kinds_spoken_of, orders_in
+from detectors.instructions import CLEAR_SIGNS, EVERYTHING, delegates, kinds_spoken_of, orders_in
 from detectors.state import Directive, FlowState, Reading
 from detectors.values import Values
 from detectors.words import host_of, is_place, strings_in, words
@@ -87,8 +87,9 @@ def _take_in(step: Step, flow: FlowState, values: Values, *, pointed_at: bool) -
         flow.full = True
     if pointed_at:
         return
-    kinds, ordered = 0, bytearray()
+    kinds, signs, ordered = 0, 0, bytearray()
     for order in orders_in(folded):
+        signs = max(signs, order.signs)
         kinds |= order.kinds
         values.add_folded(ordered, order.text, DIRECTIVE_SLOTS)
     if not kinds:
@@ -96,7 +97,7 @@ def _take_in(step: Step, flow: FlowState, values: Values, *, pointed_at: bool) -
     if len(flow.directives) >= KEPT_DIRECTIVES:
         del flow.directives[1]  # the first and the newest stay
     source = step.tool or step.origin
-    flow.directives.append(Directive(step.step_id, step.seq, kinds, bytes(ordered), shown(source, 100)))
+    flow.directives.append(Directive(step.step_id, step.seq, kinds, bytes(ordered), shown(source, 100), signs))
 
 
 def _observe_write(seen: Seen, flow: FlowState, facts: Facts) -> None:
@@ -137,7 +138,7 @@ def _observe_tainted(seen: Seen, flow: FlowState, facts: Facts) -> None:
     source = f"memory {step.memory_id[:40]}, {taint.reason[:200]}"
     flow.directives = [
         *flow.directives[1 - KEPT_DIRECTIVES :],
-        Directive(step.step_id, step.seq, EVERYTHING, bytes(table), shown(source, 260)),
+        Directive(step.step_id, step.seq, EVERYTHING, bytes(table), shown(source, 260), CLEAR_SIGNS),
     ]
 
 

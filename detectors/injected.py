@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from detectors.base import Detector, Seen, shown
 from detectors.facts import Facts
 from detectors.flow import DECISIVE, is_account, was_brought, was_said
-from detectors.instructions import RUN, VISIT, kinds_of_call, stem
+from detectors.instructions import CLEAR_SIGNS, RUN, VISIT, kinds_of_call, stem
 from detectors.state import Directive, FlowState, RunState, TraceState
 from detectors.tainted_egress import DESTINATION_KEYS
 from detectors.traits import words_of
@@ -95,7 +95,10 @@ class Injected(Detector):
         if not flow.directives and seen.traits.isdisjoint(_AWAY):
             return ()
         kinds = kinds_of_call(seen.traits)
-        orders = [order for order in flow.directives if order.kinds & kinds]
+        doubtful = "executes_code" in seen.traits and flow.asked & RUN  # guides tell everybody what to run
+        orders = [
+            order for order in flow.directives if order.kinds & kinds and (order.signs >= CLEAR_SIGNS or not doubtful)
+        ]
         found = next(_obeyed(seen, flow, orders, kinds, facts.values), None) if orders else None
         if found is not None:
             return (self._by_value(seen, found),)
