@@ -290,6 +290,9 @@ def test_damaged_bytes_are_refused() -> None:
     for cut in (0, 1, 20, len(data) // 2):
         with pytest.raises(BadRecord, match="damaged"):
             read_engine(data[:cut])
+    for at in (0, 15, 16, 60, len(data) // 2, len(data) - 1):
+        with pytest.raises(BadRecord, match="damaged"):
+            read_engine(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :])
 
 
 def test_no_rules_match_nothing() -> None:
