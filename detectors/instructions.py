@@ -20,7 +20,8 @@ VISIT, SEND, PAY, RUN, CHANGE = 1, 2, 4, 8, 16
 EVERYTHING: Final = VISIT | SEND | PAY | RUN | CHANGE
 
 _VERBS: Final[Mapping[int, str]] = {
-    VISIT: "visit go click open navigate browse fetch check look see view access load follow read retrieve get",
+    VISIT: "visit go click open navigate browse fetch check look see view access load follow read retrieve get register connect "
+    "download subscribe enter",
     SEND: "send forward email mail message post share reply notify tell contact publish submit upload write give provide "
     "include cc dm text say announce leave invite deliver transmit report disclose paste",
     PAY: "pay transfer wire buy purchase order refund donate book reserve settle remit deposit subscribe credit invest",
