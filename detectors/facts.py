@@ -11,10 +11,12 @@ from schemas.match import Match
 from schemas.policy import ANY_AGENT, AgentPolicy
 from schemas.receipt import Receipt
 from schemas.rules import RuleBook
+from schemas.taint import Taint
 
 if TYPE_CHECKING:
     from detectors.engine.engine import Engine
 
+MOST_TAINTS: Final = 100_000
 MOST_DELEGATORS: Final = 32
 """As many as the SDK carries."""
 
@@ -46,6 +48,10 @@ class Facts:
     """The Sigma rules in force; None where there are none."""
     matches: list[Match] = field(default_factory=list)
     """Firings that are put together elsewhere, since whoever judges last took them."""
+    taints: dict[str, Taint] = field(default_factory=dict)
+    """Memory record → what tainted it, in whichever trace that was."""
+    tainted: list[Taint] = field(default_factory=list)
+    """Records that were tainted, since whoever judges last took them."""
     deadlines: list[tuple[int, str]] = field(default_factory=list)
     """Append time and trace of each absence that began to be waited for, since whoever judges last took them."""
     values: Values = field(default_factory=Values)
@@ -71,6 +77,14 @@ class Facts:
         else:
             self.policies[policy.agent_id] = PolicyView(policy)
         return True
+
+    def take_taint(self, taint: Taint) -> None:
+        """Remember a tainted record, on whichever worker it was written; the longest known goes where there are too many."""
+        if taint.kind != "memory":
+            return
+        if len(self.taints) >= MOST_TAINTS and taint.name not in self.taints:
+            del self.taints[next(iter(self.taints))]
+        self.taints[taint.name] = taint
 
     def take_stop(self, agent_id: str, run_id: str, command_id: str, ordered_us: int) -> None:
         """Remember that a run was ordered to stop."""

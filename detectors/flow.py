@@ -4,33 +4,41 @@ import functools
 from typing import Final
 
 from detectors.base import Seen, shown
-from detectors.instructions import delegates, kinds_spoken_of, orders_in
+from detectors.facts import Facts
+from detectors.instructions import CLEAR_SIGNS, EVERYTHING, delegates, kinds_spoken_of, orders_in
 from detectors.state import Directive, FlowState, Reading
 from detectors.values import Values
-from detectors.words import host_of, strings_in, words
+from detectors.words import host_of, is_place, strings_in, words
 from schemas.step import TRUSTED_ORIGINS, Step
+from schemas.taint import Taint
 
 KEPT_READINGS: Final = 4
 KEPT_DIRECTIVES: Final = 8
 KEPT_CALLS: Final = 16
 DIRECTIVE_SLOTS: Final = 256
 MOST_TOLD: Final = 1 << 14
+TAINT_LIFE_US: Final = 30 * 24 * 3600 * 1_000_000
 DECISIVE: Final = 200
 """A longer argument is content, and decides nothing about where or what."""
-OBSERVED: Final = frozenset({"tool_call", "tool_result", "message", "memory_read"})
+OBSERVED: Final = frozenset({"tool_call", "tool_result", "message", "memory_read", "memory_write"})
 """Kinds of steps that tell something of their trace's flow."""
 _FOREIGN: Final = frozenset({"web", "file", "agent", "memory"})
 
 
-def observe(seen: Seen, flow: FlowState, values: Values) -> None:
-    """Take note of what this step brings into its trace."""
-    step = seen.step
+def observe(seen: Seen, flow: FlowState, facts: Facts) -> None:
+    """Take note of what this step brings into its trace; a tainted record that it writes goes to `facts.tainted`."""
+    step, values = seen.step, facts.values
     if step.kind == "tool_call":
         if flow.delegates:
             _observe_call(step, flow, values)
     elif step.kind == "tool_result":
         if step.outcome != "denied":
             _observe_result(seen, flow, values)
+    elif step.kind == "memory_write":
+        if flow.brought:
+            _observe_write(seen, flow, facts)
+    elif step.kind == "memory_read" and step.memory_id in facts.taints:
+        _observe_tainted(seen, flow, facts)
     elif step.kind in ("message", "memory_read"):
         _observe_text(step, flow, values, trusted=step.origin in TRUSTED_ORIGINS)
 
@@ -79,8 +87,9 @@ def _take_in(step: Step, flow: FlowState, values: Values, *, pointed_at: bool) -
         flow.full = True
     if pointed_at:
         return
-    kinds, ordered = 0, bytearray()
+    kinds, signs, ordered = 0, 0, bytearray()
     for order in orders_in(folded):
+        signs = max(signs, order.signs)
         kinds |= order.kinds
         values.add_folded(ordered, order.text, DIRECTIVE_SLOTS)
     if not kinds:
@@ -88,7 +97,54 @@ def _take_in(step: Step, flow: FlowState, values: Values, *, pointed_at: bool) -
     if len(flow.directives) >= KEPT_DIRECTIVES:
         del flow.directives[1]  # the first and the newest stay
     source = step.tool or step.origin
-    flow.directives.append(Directive(step.step_id, step.seq, kinds, bytes(ordered), shown(source, 100)))
+    flow.directives.append(Directive(step.step_id, step.seq, kinds, bytes(ordered), shown(source, 100), signs))
+
+
+def _observe_write(seen: Seen, flow: FlowState, facts: Facts) -> None:
+    """A record that keeps an address or account which only untrusted content has named is tainted, for every trace."""
+    step, values = seen.step, facts.values
+    place = next((word for word in words(step.text) if is_account(word) and not was_said(word, flow, values)), "")
+    if not step.memory_id or not place or not was_brought(place, flow, values):
+        return
+    reason = (
+        f"written by {step.agent_id} after it {flow.untrusted[0].what if flow.untrusted else 'read untrusted content'}"
+    )
+    facts.tainted.append(
+        Taint(
+            kind="memory",
+            name=step.memory_id,
+            agent_id=step.agent_id,
+            run_id=step.run_id,
+            trace_id=step.trace_id,
+            step_id=step.step_id,
+            reason=shown(f"{reason}: it names {shown(place)}", 400),
+            time_us=max(0, seen.append_us),
+            expires_us=max(0, seen.append_us) + TAINT_LIFE_US,
+        )
+    )
+
+
+def _observe_tainted(seen: Seen, flow: FlowState, facts: Facts) -> None:
+    """What a tainted record says orders whatever it names: the harm was done when it was written."""
+    step, taint = seen.step, facts.taints[seen.step.memory_id]
+    if taint.expires_us < seen.append_us:
+        del facts.taints[step.memory_id]
+        _observe_text(step, flow, facts.values, trusted=False)
+        return
+    _add(flow.untrusted, step, _read(f"memory {step.memory_id[:80]}, {taint.reason[:120]}", ""))
+    _take_in(step, flow, facts.values, pointed_at=True)
+    table = bytearray()
+    facts.values.add(table, step.text, DIRECTIVE_SLOTS)
+    source = f"memory {step.memory_id[:40]}, {taint.reason[:200]}"
+    flow.directives = [
+        *flow.directives[1 - KEPT_DIRECTIVES :],
+        Directive(step.step_id, step.seq, EVERYTHING, bytes(table), shown(source, 260), CLEAR_SIGNS),
+    ]
+
+
+def is_account(word: str) -> bool:
+    """Tell whether a word says to whom: a place on the net, or a number as accounts have."""
+    return is_place(word) or sum(letter.isdigit() for letter in word) >= 6  # noqa: PLR2004 - shorter ones are dates and ids
 
 
 def was_said(word: str, flow: FlowState, values: Values) -> bool:

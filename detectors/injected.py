@@ -6,8 +6,8 @@ from typing import ClassVar, Final
 
 from detectors.base import Detector, Seen, shown
 from detectors.facts import Facts
-from detectors.flow import DECISIVE, was_brought, was_said
-from detectors.instructions import RUN, VISIT, kinds_of_call, stem
+from detectors.flow import DECISIVE, is_account, was_brought, was_said
+from detectors.instructions import CLEAR_SIGNS, RUN, VISIT, kinds_of_call, stem
 from detectors.state import Directive, FlowState, RunState, TraceState
 from detectors.tainted_egress import DESTINATION_KEYS
 from detectors.traits import words_of
@@ -95,7 +95,10 @@ class Injected(Detector):
         if not flow.directives and seen.traits.isdisjoint(_AWAY):
             return ()
         kinds = kinds_of_call(seen.traits)
-        orders = [order for order in flow.directives if order.kinds & kinds]
+        doubtful = "executes_code" in seen.traits and flow.asked & RUN  # guides tell everybody what to run
+        orders = [
+            order for order in flow.directives if order.kinds & kinds and (order.signs >= CLEAR_SIGNS or not doubtful)
+        ]
         found = next(_obeyed(seen, flow, orders, kinds, facts.values), None) if orders else None
         if found is not None:
             return (self._by_value(seen, found),)
@@ -152,15 +155,10 @@ def _unasked(seen: Seen, flow: FlowState, kinds: int, values: Values) -> str:
         return ""
     for path, text in strings_in(seen.step.arguments or {}):
         found = _decisive(path, text, only_places=False)
-        nobodys = any(map(_is_account, found)) and not any(was_said(word, flow, values) for word in found)
+        nobodys = any(map(is_account, found)) and not any(was_said(word, flow, values) for word in found)
         if nobodys and all(was_brought(word, flow, values) for word in found):
             return f"{path} is {shown(' '.join(found))!r}"
     return ""
-
-
-def _is_account(word: str) -> bool:
-    """Tell whether a word says to whom: a place on the net, or a number as accounts have."""
-    return is_place(word) or sum(letter.isdigit() for letter in word) >= 6  # noqa: PLR2004 - shorter ones are dates and ids
 
 
 def _read(flow: FlowState) -> list[Evidence]:

@@ -114,7 +114,7 @@ def inspect(seen: Seen, memory: Memory, facts: Facts, watch: tuple[Detector, ...
     if step.kind == "tool_call" and step.tool not in run.tools and len(run.tools) < TOOLS_PER_RUN:
         run.tools.append(step.tool)
     if step.kind in flow.OBSERVED:
-        flow.observe(seen, trace.flow, facts.values)
+        flow.observe(seen, trace.flow, facts)
         if entry.doubted is not None and marked:
-            flow.observe(seen, entry.doubted.flow, facts.values)
+            flow.observe(seen, entry.doubted.flow, facts)
     return Judgement(found, evicted=bool(evicted) + crowded, failed=failed) if found else QUIET

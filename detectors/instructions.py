@@ -17,6 +17,7 @@ from schemas.policy import Trait
 
 VISIT, SEND, PAY, RUN, CHANGE = 1, 2, 4, 8, 16
 """Kinds of doing, as bits."""
+EVERYTHING: Final = VISIT | SEND | PAY | RUN | CHANGE
 
 _VERBS: Final[Mapping[int, str]] = {
     VISIT: "visit go click open navigate browse fetch check look see view access load follow read retrieve get",
@@ -58,6 +59,8 @@ AFTER: Final = 300
 """Characters around a verb that belong to what is ordered."""
 MOST_PLACES: Final = 256
 ENOUGH_SIGNS: Final = 2
+CLEAR_SIGNS: Final = 3
+"""What leaves no doubt that a reader is told what to do: asked for where documentation tells everybody how to run it."""
 
 _SIGNS: Final = (
     r"\bplease\b",
@@ -92,6 +95,7 @@ _ORDER: Final[Any] = re2.compile(_LEAD + "(" + "|".join(sorted(KIND_OF)) + r")\b
 _DELEGATES: Final[Any] = re2.compile(
     r"\b(?:do|complete|perform|carry out|follow|handle|execute|take care of|act on|process|work through|resolve|finish)\b"
     r"(?:\s+[\w']+){0,6}?\s+(?:tasks?|to-?dos?|list|actions?|instructions?|steps|requests?|items|issues?|tickets?|checklist)\b"
+    r"|\b(?:do|follow|handle|process)\b(?:\s+[\w']+){0,8}?\s+(?:says|asks?|asked|requested|wants|instructs|specified|listed|described)\b"
 )
 _NOT_ELSEWHERE: Final[Any] = re2.compile(r"\bfollowing\s+(?:tasks?|steps|actions?|instructions?)\b")
 
@@ -135,6 +139,8 @@ class Order:
 
     kinds: int
     text: str
+    signs: int = 0
+    """How many kinds of signs stand around it."""
 
 
 class _Signs:
@@ -185,14 +191,15 @@ def orders_in(folded: str) -> Iterator[Order]:
 def _orders_in(folded: str) -> Iterator[Order]:
     for number, found in enumerate(_ORDER.finditer(folded)):
         if number >= MOST_PLACES:
-            yield Order(VISIT | SEND | PAY | RUN | CHANGE, folded)
+            yield Order(EVERYTHING, folded, ENOUGH_SIGNS)
             return
         begin, end = found.span(1)
         if folded[end : end + 2].lstrip()[:1] == ":":
             continue  # a key of a record, and no verb
         around = folded[max(0, begin - BEFORE) : end + AFTER]
-        if _signs().of(around.encode("utf-8", "replace"))[0] >= ENOUGH_SIGNS:
-            yield Order(KIND_OF[found.group(1)], folded[begin : end + AFTER])
+        signs = _signs().of(around.encode("utf-8", "replace"))[0]
+        if signs >= ENOUGH_SIGNS:
+            yield Order(KIND_OF[found.group(1)], folded[begin : end + AFTER], signs)
 
 
 def delegates(text: str) -> bool:

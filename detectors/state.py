@@ -35,6 +35,8 @@ class Directive(msgspec.Struct, frozen=True, array_like=True):
     kinds: int
     words: bytes
     what: str
+    signs: int = 0
+    """How many kinds of signs of an order it has at most."""
 
 
 class FlowState(msgspec.Struct, omit_defaults=True):

@@ -64,7 +64,7 @@ def spare_the_collector() -> None:
 def followed(role: str, topics: Topics) -> tuple[Topic, ...]:
     """Return the topics that every worker of a role reads whole, beside those it shares with the others by partition."""
     standing = (topics.policies, topics.rules, topics.containment)
-    whole = {"detect": (*standing, topics.receipts, topics.liveness), "respond": standing}
+    whole = {"detect": (*standing, topics.taints, topics.receipts, topics.liveness), "respond": standing}
     return whole.get(role, (topics.policies,))
 
 

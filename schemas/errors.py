@@ -37,6 +37,12 @@ class BadPolicy(LictorError):
     exit_code = 2
 
 
+class BadRule(LictorError):
+    """Rules cannot be loaded."""
+
+    exit_code = 2
+
+
 class BadInput(LictorError):
     """A file or an argument given by a person cannot be used."""
 

@@ -1,4 +1,4 @@
-"""Write the JSON Schema of every message to `schemas/json/`, for readers in other languages: `python -m schemas.export`.
+"""Write the JSON Schema of every message, and of rule files, to `schemas/json/`: `python -m schemas.export`.
 
 The checkpoint is left out: it is Lictor's own, in MessagePack, and of use to nobody else.
 """
@@ -27,6 +27,7 @@ from schemas.message import Message
 from schemas.policy import AgentPolicy
 from schemas.receipt import Receipt
 from schemas.rule_bundle import RuleBundle
+from schemas.rule_file import RuleFile
 from schemas.rules import RuleBook
 from schemas.sighting import Sighting
 from schemas.step import Step
@@ -65,6 +66,7 @@ def schemas() -> dict[str, str]:
     """Return each message's name and its JSON Schema as text: the same text for the same code."""
     found: dict[str, dict[str, Any]] = {message.type: message.model_json_schema() for message in MESSAGES}
     found["step"] = msgspec.json.schema(Step)
+    found["rule_file"] = RuleFile.model_json_schema(by_alias=True)
     return {
         name: json.dumps(_DIALECT | schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         for name, schema in sorted(found.items())

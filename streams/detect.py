@@ -233,6 +233,10 @@ class Detect(Stream):
         self.counters["matches"] += len(taken)
         for match in taken:
             yield signed(self.topics.matches, match.agent_id, match, self.signer)
+        tainted, self.know.facts.tainted = self.know.facts.tainted, []
+        for taint in tainted:
+            self.know.facts.take_taint(taint)
+            yield signed(self.topics.taints, f"{taint.kind}:{taint.name}", taint, self.signer)
 
     def _clearance(self, seen: Seen, findings: Sequence[Finding]) -> Output | None:
         """Answer the waiting gate. No answer is given while `respond` is silent or the step is too old to be judged."""

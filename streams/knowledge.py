@@ -17,6 +17,7 @@ from schemas.receipt import Receipt
 from schemas.rule_bundle import BUNDLE_KEY, RuleBundle
 from schemas.rules import RuleBook
 from schemas.seal import MARK, Keyring, agent_key, header, mark_is_good
+from schemas.taint import Taint
 from streams.records import Record
 from streams.topics import Topics
 
@@ -89,32 +90,50 @@ class Knowledge:
 
     def _take(self, record: Record, value: bytes) -> None:
         key = (record.key or b"").decode("utf-8", "replace")
-        if record.topic == self.topics.policies.name and key == KEY_LIST:
+        takers = {
+            self.topics.policies.name: self._take_policy,
+            self.topics.rules.name: self._take_rules,
+            self.topics.containment.name: self._take_containment,
+            self.topics.receipts.name: self._take_receipt,
+            self.topics.taints.name: self._take_taint,
+            self.topics.liveness.name: self._take_liveness,
+        }
+        taker = takers.get(record.topic)
+        if taker is not None:
+            taker(record, key, value)
+
+    def _take_policy(self, record: Record, key: str, value: bytes) -> None:
+        if key == KEY_LIST:
             self.keyring.load(record.topic, key, record.headers, value)
             self._again()
-        elif record.topic == self.topics.policies.name:
-            self._check(record, key, AgentPolicy.type, value)
-            policy = AgentPolicy.read(value)
-            _must_be_keyed_by(key, policy.agent_id)
-            self.facts.take_policy(policy)
-        elif record.topic == self.topics.rules.name and key == BUNDLE_KEY:
+            return
+        self._check(record, key, AgentPolicy.type, value)
+        policy = AgentPolicy.read(value)
+        _must_be_keyed_by(key, policy.agent_id)
+        self.facts.take_policy(policy)
+
+    def _take_rules(self, record: Record, key: str, value: bytes) -> None:
+        if key == BUNDLE_KEY:
             self._check(record, key, RuleBundle.type, value)
             self._take_bundle(RuleBundle.read(value), record.offset)
-        elif record.topic == self.topics.rules.name:
-            self._check(record, key, RuleBook.type, value)
-            rules = RuleBook.read(value)
-            if rules.version >= self.facts.rules.version:
-                self.facts.rules = rules
-        elif record.topic == self.topics.containment.name:
-            self._check(record, key, Containment.type, value)
-            self._take_containment(Containment.read(value), key)
-        elif record.topic == self.topics.receipts.name:
-            self._take_receipt(record, key, value)
-        elif record.topic == self.topics.liveness.name:
-            word = Liveness.read(value)
-            if word.component in GUARDED:
-                self._check(record, key, Liveness.type, value, role=word.component)
-                self.heard[word.component] = time.monotonic()
+            return
+        self._check(record, key, RuleBook.type, value)
+        rules = RuleBook.read(value)
+        if rules.version >= self.facts.rules.version:
+            self.facts.rules = rules
+
+    def _take_taint(self, record: Record, key: str, value: bytes) -> None:
+        self._check(record, key, Taint.type, value)
+        taint = Taint.read(value)
+        if key != f"{taint.kind}:{taint.name}":
+            raise BadRecord("wrong_key", f"the record's key is not what it taints: {key[:64]!r}")
+        self.facts.take_taint(taint)
+
+    def _take_liveness(self, record: Record, key: str, value: bytes) -> None:
+        word = Liveness.read(value)
+        if word.component in GUARDED:
+            self._check(record, key, Liveness.type, value, role=word.component)
+            self.heard[word.component] = time.monotonic()
 
     def _take_bundle(self, found: RuleBundle, offset: int) -> None:
         if self.bundle is not None and found.version <= self.bundle.version:
@@ -146,7 +165,9 @@ class Knowledge:
         if role and signer.role != role:
             raise BadSeal("wrong_role", f"role {signer.role} speaks for {role}")
 
-    def _take_containment(self, found: Containment, key: str) -> None:
+    def _take_containment(self, record: Record, key: str, value: bytes) -> None:
+        self._check(record, key, Containment.type, value)
+        found = Containment.read(value)
         known = self.containments.get(key)
         _must_be_keyed_by(key, found.agent_id)
         if known is not None and found.epoch < known.epoch:

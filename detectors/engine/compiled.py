@@ -16,10 +16,11 @@ from detectors.base import Seen
 from detectors.engine import text as texts
 from detectors.engine.fields import TEXTS, Context, kinds_of_event
 from detectors.engine.firings import Value
-from detectors.engine.judging import Check, Values, check_of, residue
+from detectors.engine.judging import Check, Values, check_of, residue, shown
 from detectors.engine.plan import Both, Either, Neither, Node, Rule, RuleSet, Test
 from detectors.engine.regexes import wider
 from detectors.words import strings_in
+from schemas.step import MAX_DEPTH
 
 log = logging.getLogger(__name__)
 
@@ -108,14 +109,10 @@ def _witness(test: Test) -> Witness | None:
     if test.op in ("eq", "contains", "startswith", "endswith", "glob"):
         literal = texts.fold(max(_plain_parts(test), key=len, default=""))
         telling = len(literal) >= SHORTEST and any(letter.isalpha() for letter in literal)
-        return Literal(literal) if telling and not any(literal in spelt for spelt in _SPELT) else None
+        return Literal(literal) if telling else None
     if test.op == "re" and (form := wider(test.text, test.flags)) is not None:
         return Pattern(form, test.flags)
     return None
-
-
-_SPELT: Final = ("true", "false", "inf", "nan", "none")
-"""What values that are no text are spelt like: they are not scanned."""
 
 
 def _plain_parts(test: Test) -> Iterator[str]:
@@ -189,14 +186,29 @@ def _expression(witness: Literal | Pattern) -> tuple[bytes, int]:
 
 
 def texts_in(arguments: dict[str, Any]) -> list[str]:
-    """Return all texts of a call's arguments, quickly where they do not nest. Numbers are no witnesses."""
+    """Return all texts of a call's arguments, and its numbers and truth values in every spelling that tests see."""
     found: list[str] = []
     for value in arguments.values():
-        if type(value) is str:
+        kind = type(value)
+        if kind is str:
             found.append(value)
-        elif type(value) is dict or type(value) is list:
-            return [text for _, text in strings_in(arguments)]
+        elif kind is int:
+            found.append(str(value))
+        elif value is not None:
+            _spell(value, found, 0)
     return found
+
+
+def _spell(value: Any, found: list[str], depth: int) -> None:
+    if isinstance(value, str):
+        found.append(value)
+    elif isinstance(value, bool):
+        found.append("true" if value else "false")
+    elif isinstance(value, int | float):
+        found += (str(value), shown(value))
+    elif value is not None and depth < MAX_DEPTH:
+        for item in value.values() if isinstance(value, dict) else value:
+            _spell(item, found, depth + 1)
 
 
 @dataclass(slots=True)

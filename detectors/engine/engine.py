@@ -1,5 +1,8 @@
 """A set of rules ready to judge: what fires on one step, and the correlations of what has fired."""
 
+import functools
+import hashlib
+import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
@@ -22,11 +25,15 @@ BY_AGENT: Final = frozenset({"run", "agent"})
 _VERSION: Final = version("hyperscan")
 
 
+_SEAL: Final = 16
+
+
 class _Kept(msgspec.Struct, frozen=True):
     """What is cached of an engine."""
 
     format: int
     hyperscan: str
+    """Its version, and the features of the processor that the database is made for."""
     rules: bytes
     database: bytes
 
@@ -81,15 +88,32 @@ def compile_sources(sources: Mapping[str, str], *, untested: bool = True) -> byt
     if loaded.refused:
         raise BadRecord("rules", "; ".join(map(str, loaded.refused[:20])))
     engine = Engine(loaded.rules)
-    return _encode(_Kept(PLAN_FORMAT, _VERSION, encode_rules(loaded.rules), engine.compiled.dump()))
+    kept = _Kept(PLAN_FORMAT, _platform(), encode_rules(loaded.rules), engine.compiled.dump())
+    data = _encode(kept)
+    return _seal(data) + data
+
+
+def _seal(data: bytes) -> bytes:
+    """Return a digest that tells damage: Hyperscan must never be given a database that is not as it was written."""
+    return hashlib.blake2b(data, digest_size=_SEAL, person=b"lictor.engine").digest()
+
+
+@functools.cache
+def _platform() -> str:
+    """Return what a database depends on: Hyperscan's version, and the processor that it is made for."""
+    database = hyperscan.Database()
+    database.compile(expressions=[b"x"], ids=[0], elements=1, flags=[0])
+    return f"{_VERSION} {database.info()!s} {platform.machine()}"
 
 
 def read_engine(data: bytes) -> Engine:
     """Return the engine of these bytes. Raises `BadRecord` where they are damaged, or of another format or Hyperscan."""
     try:
-        kept = _decode(data)
-        if (kept.format, kept.hyperscan) != (PLAN_FORMAT, _VERSION):
-            raise BadRecord("rules", "compiled by another version")
+        if data[:_SEAL] != _seal(data[_SEAL:]):
+            raise BadRecord("rules", "compiled rules are damaged: their digest is another")
+        kept = _decode(data[_SEAL:])
+        if (kept.format, kept.hyperscan) != (PLAN_FORMAT, _platform()):
+            raise BadRecord("rules", "compiled by another version, or for another processor")
         return Engine(decode_rules(kept.rules), hyperscan.loadb(kept.database, hyperscan.HS_MODE_BLOCK))
     except (msgspec.MsgspecError, hyperscan.error, hyperscan.HyperscanError, ValueError, TypeError) as error:
         raise BadRecord("rules", f"compiled rules are damaged: {error}") from None

@@ -177,11 +177,11 @@ _RETRIEVALS: Final = ("content_retrieval", "document_retrieval", "web_content", 
 _EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "tool_call": ("tool_call", "tool_execution", "tool_invocation"),
     "tool_result": ("tool_response", "tool_result", "tool_output"),
-    "model_call": ("output_generation", "llm_output", "llm_response", "model_response", "agent_output"),
+    "model_call": ("model_call", "output_generation", "llm_output", "llm_response", "model_response", "agent_output"),
     "handoff": ("agent_message", "agent_handoff", "handoff", "delegation"),
     "memory_read": ("memory_read", "memory_access"),
     "memory_write": ("memory_write", "memory_update", "memory_access"),
-    "run_started": ("session_start", "agent_start"),
+    "run_started": ("session_start", "agent_start", "agent_creation"),
     "run_ended": ("session_end", "agent_stop"),
 }
 _MESSAGES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -194,6 +194,8 @@ _CALLS: Final[Mapping[str, Callable[[Seen], bool]]] = {
     "file_edit": lambda seen: "mutates" in seen.traits and bool(_PATHS(seen)),
     "file_read": lambda seen: bool(_PATHS(seen)) and seen.traits.isdisjoint(EFFECTS),
     "exec": lambda seen: "executes_code" in seen.traits,
+    "code_execution": lambda seen: "executes_code" in seen.traits,
+    "dns_query": lambda seen: not seen.traits.isdisjoint(("executes_code", "egress")),
     "command_execution": lambda seen: "executes_code" in seen.traits,
     "shell_command": lambda seen: "executes_code" in seen.traits,
     "network_request": lambda seen: bool(_places(seen)),
@@ -212,6 +214,13 @@ def kinds_of_event(event: str) -> frozenset[str]:
     if any(event in events for events in _MESSAGES.values()):
         found.add("message")
     return frozenset(found | ({"tool_result"} if event in _RETRIEVALS else set()))
+
+
+@functools.cache
+def event_names() -> frozenset[str]:
+    """Return every `event_type` that a step can be called."""
+    groups = (*_EVENTS.values(), *_MESSAGES.values(), _RETRIEVALS, tuple(_CALLS))
+    return frozenset(name for names in groups for name in names)
 
 
 def _text_of(*kinds: str) -> Reader:
@@ -292,6 +301,8 @@ PUBLIC: Final[Mapping[str, Reader]] = {
     "query": _QUERIES,
     "request.headers": named("headers", "header"),
     "file_extension": _endings,
+    "description": named("description"),
+    "code": named("code", "source_code", "script", "snippet", "python", "javascript"),
     "query_length": lambda seen: tuple(float(len(str(text))) for text in _QUERIES(seen)),
     "target": named("target", "destination", "recipient", "to"),
     "model_name": _attribute("model"),
@@ -314,6 +325,36 @@ SAME: Final[Mapping[str, str]] = {
     "session.cumulative_tokens": "run.tokens",
 }
 """Names of published rules for what is known of a run."""
+
+
+_SUMS: Final = "one step does not tell what a session came to; ask `run.…` and `flow.…`, or write a correlation"
+_SEQUENCE: Final = "one step names one tool; write a correlation of type temporal_ordered"
+_OTHERS: Final = "the verdict of another detector is no field of a step"
+_UNTOLD: Final[Mapping[str, str]] = {
+    "session.": _SUMS,
+    "handoff.": "steps do not say whether a hand-over was signed; unmarked steps are findings of `lictor.identity`",
+    "message.": "a message has a text and an origin; claims inside it are not taken for facts",
+    "time_window": "a span of time is no field of a step; write a correlation with `timespan`",
+    "time_between": "a span of time is no field of a step; write a correlation with `timespan`",
+    "tools_used": _SEQUENCE,
+    "tools_sequence": _SEQUENCE,
+    "previous_tool": _SEQUENCE,
+    "next_tool": _SEQUENCE,
+    "pattern": _OTHERS,
+    "suspicious_pattern": _OTHERS,
+    "suspicious_data_pattern": _OTHERS,
+    "visibility_analysis": _OTHERS,
+    "description_hash_changed": "a changed definition of a tool is told by the digests that `run_started` carries",
+}
+"""What published rules ask for and no step tells → what to write instead; a name ending in a dot stands for all below."""
+
+
+def why_unknown(field: str) -> str:
+    """Return why steps cannot answer for a field."""
+    for name, why in _UNTOLD.items():
+        if field == name or (name.endswith(".") and field.startswith(name)):
+            return why
+    return "`lictor rules fields` lists what they can"
 
 
 def is_known(field: str) -> bool:

@@ -1,6 +1,7 @@
 """A rule's plan made into a function over a step's values: exact, whatever made the rule a candidate."""
 
 import ipaddress
+import operator
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -196,12 +197,22 @@ def _address_in(text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Networ
 
 
 def _time(test: Test) -> Check:
-    field, part, number = test.field, test.flags, int(test.number)
+    field, part, number, holds = test.field, test.flags, test.number, _TIME_OPS[test.text or "eq"]
 
     def check(values: Values) -> bool:
-        return any(_part(value, part) == number for value in values.raw(field))
+        found = (_part(value, part) for value in values.raw(field))
+        return any(each is not None and holds(each, number) for each in found)
 
     return check
+
+
+_TIME_OPS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "eq": operator.eq,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+}
 
 
 def _part(value: Value, part: str) -> int | None:

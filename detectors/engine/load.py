@@ -16,6 +16,7 @@ from sigma.rule import SigmaRule
 
 from detectors.engine.fields import is_known
 from detectors.engine.load_about import about_of, lictor_of
+from detectors.engine.load_checks import bad_expression, one_bound, renamed
 from detectors.engine.load_correlation import correlation_of
 from detectors.engine.load_detection import Refusal, condition_of
 from detectors.engine.plan import Correlation, Rule, RuleSet
@@ -170,6 +171,14 @@ def _read(document: _Document, found: Loaded) -> tuple[_Document, Any] | None:
     """Have pySigma read one document; other keys than Sigma's are ours, and left out."""
     plain = {key: value for key, value in document.data.items() if key not in ("lictor", "runbook")}
     plain.setdefault("title", document.file)
+    if "correlation" in plain:
+        plain = plain | {"correlation": one_bound(plain["correlation"])}
+    for key in ("detection", "filter"):
+        plain = plain | {key: renamed(plain[key])} if key in plain else plain
+        bad = bad_expression(plain.get(key))
+        if bad is not None:
+            found.refused.append(Refused(document.place_of(bad[1]), bad[0]))
+            return None
     try:
         collection = SigmaCollection.from_dicts([plain], collect_errors=False, resolve_references=False)
     except (SigmaError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-import re2
 from sigma.conditions import (
     ConditionAND,
     ConditionFieldEqualsValueExpression,
@@ -30,17 +29,16 @@ from sigma.types import (
     SpecialChars,
 )
 
-from detectors.engine.judging import pattern_of
+from detectors.engine.fields import why_unknown
+from detectors.engine.load_checks import never_met, possible, why_not
 from detectors.engine.plan import Both, Either, Neither, Node, Op, Test
 from detectors.engine.text import fold
 
-MOST_PATTERN_CHARS: Final = 4096
 MOST_DEPTH: Final = 64
 MOST_TESTS: Final = 5000
 Known = Callable[[str], bool]
 _FLAGS: Final = {"IGNORECASE": "i", "MULTILINE": "m", "DOTALL": "s"}
 _COMPARED: Final[dict[str, Op]] = {"LT": "lt", "LTE": "lte", "GT": "gt", "GTE": "gte"}
-_LOOKS: Final = ("(?=", "(?!", "(?<=", "(?<!")
 
 
 class Refusal(Exception):
@@ -55,7 +53,11 @@ def condition_of(rule: SigmaRule, known: Known) -> Node:
     """Return the plan of a rule's detection: several conditions are alternatives. Raises `Refusal` and pySigma's errors."""
     count = [0]
     parsed = [_node(condition.parsed, known, count, 0) for condition in rule.detection.parsed_condition]
-    return parsed[0] if len(parsed) == 1 else Either(tuple(parsed))
+    found = parsed[0] if len(parsed) == 1 else Either(tuple(parsed))
+    if not possible(found):
+        never = never_met(found)
+        raise Refusal(f"it would never fire: no step is ever {' or '.join(never)}", never[0].split("'")[1])
+    return found
 
 
 def _node(item: Any, known: Known, count: list[int], depth: int) -> Node:
@@ -81,7 +83,7 @@ def _test(field: str, value: Any, known: Known, count: list[int]) -> Node:
     if count[0] > MOST_TESTS:
         raise Refusal(f"a rule asks for at most {MOST_TESTS} values; split it", "detection")
     if field and not known(field):
-        raise Refusal(f"field {field!r} is nothing that steps can tell", field)
+        raise Refusal(f"field {field!r} is nothing that steps can tell: {why_unknown(field)}", field)
     if isinstance(value, SigmaExpansion):
         return Either(tuple(_test(field, each, known, count) for each in value.values))
     made = _simple(field, value)
@@ -108,7 +110,7 @@ def _simple(field: str, value: Any) -> Node | None:
         case SigmaExists():
             found = Test(field, "exists", number=float(value.exists))
         case SigmaTimestampPart():
-            found = Test(field, "time", number=float(value.number), flags=value.timestamp_part.name.lower())
+            found = _time(field, value, "eq")
         case SigmaBool():
             found = Test(field, "eq", "true" if value.boolean else "false")
         case SigmaNumber():
@@ -137,7 +139,10 @@ def _text(field: str, value: SigmaString) -> Node:
         op = {"eq": "contains", "startswith": "contains", "endswith": "contains"}.get(op, op)  # type: ignore[assignment]
         if op == "glob":
             plain = f"*{plain}*"
-    return Test(field, op, plain if cased else fold(plain), cased=cased)
+    made = Test(field, op, plain if cased else fold(plain), cased=cased)
+    if op == "eq" and not plain and not field.startswith("argument"):
+        return Either((made, Test(field, "null")))  # what a step leaves empty it leaves out
+    return made
 
 
 def _shape(parts: list[Any]) -> tuple[Op, str]:
@@ -168,16 +173,9 @@ def _as_glob(part: Any) -> str:
 def _pattern(field: str, value: SigmaRegularExpression) -> Node:
     text = str(value.regexp.to_plain() if hasattr(value.regexp, "to_plain") else value.regexp)
     flags = "".join(sorted(_FLAGS[flag.name] for flag in value.flags if flag.name in _FLAGS))
-    if len(text) > MOST_PATTERN_CHARS:
-        raise Refusal(f"a regular expression has at most {MOST_PATTERN_CHARS} characters", field)
-    if any(look in text for look in _LOOKS):
-        raise Refusal("the regular expression looks around, which no engine linear in its input can", text[:24])
-    try:
-        pattern_of(text, flags)
-    except re2.error as error:
-        said = error.args[0] if error.args else error
-        why = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise Refusal(f"the regular expression is none that RE2 takes: {why}", text[:24]) from None
+    why = why_not(text)
+    if why:
+        raise Refusal(f"{field}: {why}", text[:24])
     return Test(field, "re", text, flags=flags)
 
 
@@ -198,6 +196,11 @@ def _reference(field: str, value: SigmaFieldReference, known: Known) -> Node:
     return Test(field, "fieldref", other, flags=how)
 
 
+def _time(field: str, value: SigmaTimestampPart, op: Op) -> Node:
+    """Return a test of a part of a time; `text` says how it is compared."""
+    return Test(field, "time", op, float(value.number), flags=value.timestamp_part.name.lower())
+
+
 def _compared(field: str, value: SigmaCompareExpression) -> Node:
     number = float(value.number.number)
     if not math.isfinite(number):
@@ -207,4 +210,6 @@ def _compared(field: str, value: SigmaCompareExpression) -> Node:
         return Neither(Test(field, "eq", number=number, numeric=True))
     if name not in _COMPARED:
         raise Refusal(f"comparison {name} has no meaning here", field)
+    if isinstance(value.number, SigmaTimestampPart):
+        return _time(field, value.number, _COMPARED[name])
     return Test(field, _COMPARED[name], number=number)

@@ -33,6 +33,27 @@ _LOOKALIKES: Final = str.maketrans(  # spelt by number where an editor could not
 )
 
 
+_TAGS: Final = range(0xE0020, 0xE007F)
+"""Invisible characters that spell ASCII, and are used to say to a model what no reader sees."""
+
+
+class _Seen(dict[int, int | str | None]):
+    """A table for `str.translate`: what a letter reads as, learned as letters are met."""
+
+    def __missing__(self, code: int) -> int | str | None:
+        answer: int | str | None = _LOOKALIKES.get(code, code)
+        if code in _TAGS:
+            answer = chr(code - 0xE0000)
+        elif unicodedata.category(chr(code)) == "Cf":
+            answer = None
+        if len(self) < 65536:  # noqa: PLR2004 - the basic plane is enough to remember
+            self[code] = answer
+        return answer
+
+
+_seen: Final = _Seen()
+
+
 def fold(text: str) -> str:
     """Return a text as it is compared where case does not count. The reference matcher folds by this very function."""
     return text.lower() if text.isascii() else text.casefold()
@@ -64,9 +85,8 @@ def _unveiled(text: str) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Return a text without format characters, in compatibility form, with look-alikes of Latin letters as these."""
-    visible = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    return unicodedata.normalize("NFKC", visible).translate(_LOOKALIKES)[:MOST_CHARS]
+    """Return a text in compatibility form, without format characters, with look-alikes of Latin letters as these."""
+    return unicodedata.normalize("NFKC", text).translate(_seen)[:MOST_CHARS]
 
 
 def _decoded(text: str) -> Iterator[str]:
@@ -83,7 +103,8 @@ def _from_base64(run: str) -> str:
     body = run.rstrip("=").replace("-", "+").replace("_", "/")
     body = body[: len(body) - (len(body) % 4 == 1)]
     try:
-        said = base64.b64decode(body + "=" * (-len(body) % 4)).decode()
+        data = base64.b64decode(body + "=" * (-len(body) % 4))
+        said = data.decode("utf-16-le" if data[1:8:2] == bytes(4) else "utf-8")  # shells of Windows take UTF-16
     except (binascii.Error, ValueError):
         return ""
     return said if said and all(letter.isprintable() or letter.isspace() for letter in said) else ""

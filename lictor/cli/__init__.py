@@ -47,12 +47,16 @@ def add_verbs(app: "click.Group") -> None:
         policy,
         policy_explain,
         policy_publish,
+        rules,
+        rules_explain,
         run,
         sessions,
     )
 
     for more in (policy_explain.explain, policy_publish.publish, policy_publish.status, policy_publish.rollback):
         policy.policy.add_command(more)
+    for more in (rules_explain.explain, rules_explain.show_coverage, rules_explain.show_fields, rules_explain.new):
+        rules.rules.add_command(more)
     verbs = (
         demo.demo,
         run.up,
@@ -65,6 +69,7 @@ def add_verbs(app: "click.Group") -> None:
         order.resume,
         order.lift,
         policy.policy,
+        rules.rules,
         sessions.ingest,
         sessions.backtest,
         evaluate.evaluate,

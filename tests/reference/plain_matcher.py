@@ -61,7 +61,7 @@ def test_holds(test: Test, seen: Seen, context: Context) -> bool:  # noqa: PLR09
     if test.op == "null":
         return not values
     if test.op == "time":
-        return any(part(value, test.flags) == test.number for value in values)
+        return any(compared(test.text or "eq", part(value, test.flags), test.number) for value in values)
     if test.op in ("lt", "lte", "gt", "gte") or test.numeric:
         numbers = [
             number_of(each) for value in values for each in (views(value) if isinstance(value, str) else (value,))
@@ -84,7 +84,7 @@ def compared(op: str, number: float, bound: float) -> bool:
     return {"eq": equal, "lt": below, "lte": below or equal, "gt": not (below or equal), "gte": not below}[op]
 
 
-def part(value: Value, name: str) -> int | None:
+def part(value: Value, name: str) -> int:
     """Return one part of a time in microseconds, UTC."""
     moment = dt.datetime.fromtimestamp(float(value) / 1e6, dt.UTC)
     return moment.isocalendar()[1] if name == "week" else int(getattr(moment, name))

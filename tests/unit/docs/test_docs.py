@@ -12,11 +12,13 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 import lictor_agent
 from lictor.cli import add_verbs
 from lictor.cli.app import app
 from lictor.policy_file import load_policies
+from lictor.rules_check import Rules
 from lictor.settings import Settings
 from lictor_agent import cli as agent_cli
 from lictor_agent.settings import AgentSettings
@@ -31,6 +33,8 @@ PAGES = sorted(
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "sdk/README.md", "deploy/README.md")),
     ]
 )
+RULES = "write-a-rule.md"
+"""The page whose YAML is a rule, in two parts; elsewhere it is a policy."""
 FOLDERS = ("streams", "detectors", "responders", "lictor")
 
 
@@ -126,12 +130,24 @@ def test_every_query_over_http_runs_against_the_history(where: str, sql: list[st
         guard.run(sql[sql.index("-d") + 1], "TabSeparated", {"agent": "reminders"})
 
 
-@pytest.mark.parametrize(("where", "policy"), [pytest.param(*found, id=found[0]) for found in blocks("yaml")])
+@pytest.mark.parametrize(
+    ("where", "policy"), [pytest.param(*found, id=found[0]) for found in blocks("yaml") if RULES not in found[0]]
+)
 def test_every_policy_loads(where: str, policy: str, tmp_path: Path) -> None:
     """A policy that is copied from a page and refused leaves agents without one."""
     path = tmp_path / "policy.yml"
     path.write_text(policy, encoding="utf-8")
     assert load_policies(path).agents
+
+
+def test_the_rule_of_the_page_loads_and_passes_its_tests(tmp_path: Path) -> None:
+    """Whoever writes a rule by the page would begin with one that is refused."""
+    parts = [yaml.safe_load(found[1]) for found in blocks("yaml") if RULES in found[0]]
+    head = {"title": "T", "name": "t", "logsource": {"product": "ai_agent"}}
+    (tmp_path / "rule.yml").write_text(yaml.safe_dump(head | parts[0] | parts[1]), encoding="utf-8")
+    found = Rules([tmp_path])
+    assert not found.bad
+    assert [found.try_rule(rule).passed for rule in found.all] == [True]
 
 
 @pytest.mark.parametrize(("where", "program"), [pytest.param(*found, id=found[0]) for found in blocks("python")])

@@ -29,7 +29,7 @@ def test_every_message_is_exported() -> None:
     """A new message would be published and nobody told how to read it."""
     ours = {message for message in every_message() if message.__module__.startswith("schemas.")}
     assert set(export.MESSAGES) == ours
-    assert set(export.schemas()) == {message.type for message in export.MESSAGES} | {"step"}
+    assert set(export.schemas()) == {message.type for message in export.MESSAGES} | {"step", "rule_file"}
 
 
 def test_writing_brings_a_folder_up_to_date_and_leaves_it_so(tmp_path: Path) -> None:

@@ -290,8 +290,23 @@ def test_damaged_bytes_are_refused() -> None:
     for cut in (0, 1, 20, len(data) // 2):
         with pytest.raises(BadRecord, match="damaged"):
             read_engine(data[:cut])
+    for at in (0, 15, 16, 60, len(data) // 2, len(data) - 1):
+        with pytest.raises(BadRecord, match="damaged"):
+            read_engine(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :])
 
 
 def test_no_rules_match_nothing() -> None:
     """A deployment without rules would not start."""
     assert ids_of(Compiled(RuleSet(), None), seen(text="drop")) == []
+
+
+@pytest.mark.parametrize("spelt", [500, 500.0, 5.5, 1e16, True, [True], {"b": [7.0]}, "500"])
+@pytest.mark.parametrize("asked", [r"^\d+$", "e.16", "t.ue", "5.?5", r"\.0", "^7$", "500"])
+def test_numbers_and_truth_values_are_scanned_as_tests_see_them(spelt: Any, asked: str) -> None:
+    """A rule over an argument would be silent where the agent sends a number in place of a text."""
+    fields = ("arguments.a", "argument", "arguments.a.b", "command", "content", "")
+    tests = [Asks(field, "re", asked) for field in fields] + [Asks(field, "contains", "true") for field in fields]
+    rules = rules_of([*tests, Asks("arguments.a", "contains", "e+1")])
+    for arguments in ({"a": spelt}, {"command": spelt}, {"x": {"content": [spelt]}}):
+        step = seen("tool_call", tool="bash", arguments=arguments)
+        assert ids_of(Compiled(rules, None), step) == matches(rules, step, NOTHING)
