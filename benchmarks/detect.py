@@ -32,13 +32,14 @@ STEPS: Final = 200_000
 FAUST_STEPS: Final = 10_000
 FILE_STEPS: Final = 20_000
 SIZES: Final = (100, 1000, 3000)
-QUICK: Final = {"steps": 4000, "sizes": (100,)}
+QUICK_STEPS: Final = 4000
 
 
 def run(*, quick: bool = False, rsigma: str | None = None, **given: Any) -> dict[str, Any]:
     """Measure all on the same steps and rules; what is quoted are ratios within this run."""
-    found = QUICK if quick else {"steps": given.get("steps", STEPS), "sizes": given.get("sizes", SIZES)}
-    return measure_all(found["steps"], found["sizes"], rsigma)
+    if quick:
+        return measure_all(QUICK_STEPS, SIZES[:1], rsigma)
+    return measure_all(given.get("steps", STEPS), given.get("sizes", SIZES), rsigma)
 
 
 def measure_all(steps: int, sizes: tuple[int, ...], rsigma: str | None) -> dict[str, Any]:
@@ -52,7 +53,9 @@ def measure_all(steps: int, sizes: tuple[int, ...], rsigma: str | None) -> dict[
             engine = Engine(load_rules(rules(SEED, size), untested=True).rules)
             rows.append(row("lictor", size, "kafka", asyncio.run(measure_lane(bench, steps, engine, size))))
             rows.append(row("lictor", size, "file", measure_file(engine, min(FILE_STEPS, steps))))
-        rows += [row("faust", size, "kafka", measure_faust(bench, min(FAUST_STEPS, steps // 2), size)) for size in sizes]
+        rows += [
+            row("faust", size, "kafka", measure_faust(bench, min(FAUST_STEPS, steps // 2), size)) for size in sizes
+        ]
     other = find(rsigma)
     if other is not None:
         compared = measure_rsigma(other, SEED, min(FILE_STEPS, steps), sizes)
@@ -135,8 +138,10 @@ def measure_file(engine: Engine, count: int) -> dict[str, Any]:
     """Decode and match the same steps from memory, as an engine alone would: no state, no Kafka. The better of two."""
     lines = [encode_step(step) for step in workload.steps(SEED, count, 1)]
     facts = Facts()
-    seen = [_seen(line, at, facts) for at, line in enumerate(lines)]
-    whole = min(_timed(lambda: [_fired(engine, _seen(line, at, facts)) for at, line in enumerate(lines)]) for _ in "ab")
+    seen = [seen_of(line, at, facts) for at, line in enumerate(lines)]
+    whole = min(
+        _timed(lambda: [_fired(engine, seen_of(line, at, facts)) for at, line in enumerate(lines)]) for _ in "ab"
+    )
     matching = min(_timed(lambda: [_fired(engine, each) for each in seen]) for _ in "ab")
     return {
         "steps": count,
@@ -159,7 +164,8 @@ def _fired(engine: Engine, seen: Seen) -> int:
 NOTHING: Final = Nothing()
 
 
-def _seen(line: bytes, at: int, facts: Facts) -> Seen:
+def seen_of(line: bytes, at: int, facts: Facts) -> Seen:
+    """Return a step as detectors see it, read from its bytes."""
     return see(read_step(line), at, at, 1, "marked", facts)
 
 

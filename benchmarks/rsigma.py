@@ -16,6 +16,7 @@ from benchmarks import workload
 from benchmarks.rule_mix import rules
 from detectors.engine.engine import Engine
 from detectors.engine.load import load_rules
+from detectors.engine.plan import RuleSet
 from detectors.facts import Facts
 from detectors.inspect import see
 from schemas.step import encode_step, read_step
@@ -55,7 +56,9 @@ def find(given: str | None = None) -> RSigma | None:
         return None
     try:
         said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
-        helps = subprocess.run([path, "engine", "eval", "--help"], capture_output=True, text=True, check=True, timeout=30)
+        helps = subprocess.run(
+            [path, "engine", "eval", "--help"], capture_output=True, text=True, check=True, timeout=30
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return RSigma(path, said.split("\n")[0].strip(), tuple(switch for switch in _SWITCHES if switch in helps.stdout))
@@ -74,7 +77,7 @@ def measure(program: RSigma, seed: int, count: int, sizes: Sequence[int]) -> lis
             switches = _fastest(program, place, tried)
             few, _ = min((_timed(program, place, short, switches) for _ in range(2)), key=_took)
             all_of, theirs = min((_timed(program, place, whole, switches) for _ in range(2)), key=_took)
-            differing = ours(lines, seed, size) ^ theirs
+            differing = fired(lines, load_rules(rules(seed, size), untested=True).rules) ^ theirs
             rows.append(
                 {
                     "steps": count - count // 4,
@@ -127,14 +130,14 @@ def _one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def ours(lines: Sequence[bytes], seed: int, size: int) -> set[Match]:
+def fired(lines: Sequence[bytes], planned: RuleSet) -> set[Match]:
     """Return Lictor's matches: rule and step."""
-    engine, facts = Engine(load_rules(rules(seed, size), untested=True).rules), Facts()
+    engine, facts = Engine(planned), Facts()
     found: set[Match] = set()
     for at, line in enumerate(lines):
         step = read_step(line)
-        fired = engine.compiled.match(see(step, at, at, 1, "marked", facts), Nothing()).fired
-        found |= {(rule.id, step.step_id) for rule in fired}
+        outcome = engine.compiled.match(see(step, at, at, 1, "marked", facts), Nothing())
+        found |= {(rule.id, step.step_id) for rule in outcome.fired}
     return found
 
 

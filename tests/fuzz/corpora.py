@@ -21,7 +21,9 @@ def corpus_of(name: str) -> list[bytes]:
     """Return the inputs of a target, the same in the same order everywhere."""
     assert name in TARGETS
     kept = [path.read_bytes() for path in sorted((CORPUS / name).glob("*")) if path.is_file()]
-    golden = [_bytes_of(path) for path in sorted(COMPAT.glob(_FROM_COMPAT.get(name, "")))] if name in _FROM_COMPAT else []
+    golden = (
+        [_bytes_of(path) for path in sorted(COMPAT.glob(_FROM_COMPAT.get(name, "")))] if name in _FROM_COMPAT else []
+    )
     return [*kept, *golden, *seeds(name), b""]
 
 

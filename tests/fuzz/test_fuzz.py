@@ -13,7 +13,18 @@ from tests.unit.strategies import examples
 MANY = {"rules": 300, "compiled": 500}
 TELLING = (
     *(b'"', b"\\", b"{", b"[", b"}", b"null", b"NaN", b"Infinity", b"1e999", b"-0", b"\\u0000", b"\\ud800", b"%41%"),
-    *(b"\x00", b"\xff", b"\xed\xa0\x80", b"\xe2\x80\x8b", b"aGVsbG8gd29ybGQgZ29v", b"|re", b"|all", b"1 of them", b"*", b"&a "),
+    *(
+        b"\x00",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xe2\x80\x8b",
+        b"aGVsbG8gd29ybGQgZ29v",
+        b"|re",
+        b"|all",
+        b"1 of them",
+        b"*",
+        b"&a ",
+    ),
 )
 
 
@@ -23,7 +34,9 @@ def edited(data: bytes, corpus: list[bytes], chance: random.Random) -> bytes:
         at, drop = chance.randrange(len(data) + 1), chance.choice((0, 0, 1, 4, chance.randrange(400)))
         other = chance.choice(corpus)
         start = chance.randrange(len(other) + 1)
-        put = chance.choice((chance.choice(TELLING), chance.randbytes(4), other[start : start + 64], b"", data[at : at + 99]))
+        put = chance.choice(
+            (chance.choice(TELLING), chance.randbytes(4), other[start : start + 64], b"", data[at : at + 99])
+        )
         data = data[:at] + put + data[at + drop :]
     return data
 
