@@ -5,8 +5,9 @@ VENV := .venv
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 RUN := $(VENV)/bin
 WORKERS ?= 2
+SECONDS_EACH ?= 60
 
-.PHONY: help sync demo up test soak lint bench format schemas reference clean
+.PHONY: help sync demo up test soak fuzz lint bench format schemas reference clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
@@ -29,6 +30,9 @@ test: sync ## All tests but the soak, in parallel
 
 soak: sync ## Every Must-show in its full size; results go to benchmarks/results/
 	@$(RUN)/pytest -m soak -s
+
+fuzz: sync ## Fuzz with Atheris, SECONDS_EACH (60) for each target; what breaks one is kept in tests/fuzz/corpus/
+	@$(RUN)/python -m tests.fuzz --seconds $(SECONDS_EACH)
 
 lint: sync ## ruff, mypy --strict, import-linter
 	@$(RUN)/ruff format --check --quiet .

@@ -1,5 +1,6 @@
 """RSigma (Rust) on the same rules and steps from a file: one core, detections counted, the set of matches compared."""
 
+import itertools
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,54 +16,89 @@ from benchmarks import workload
 from benchmarks.rule_mix import rules
 from detectors.engine.engine import Engine
 from detectors.engine.load import load_rules
+from detectors.engine.plan import RuleSet
 from detectors.facts import Facts
 from detectors.inspect import see
 from schemas.step import encode_step, read_step
 
-HOW: Final = "cargo install rsigma --version 0.23.0 --locked"
-TIMEOUT_S: Final = 600
+HOW: Final = "cargo install rsigma --version 0.23.0 --locked --features daachorse-index, on the PATH or as --rsigma"
+TIMEOUT_S: Final = 900
+TRIED: Final = 1000
+"""Steps to find out on which flags are fastest."""
+_SWITCHES: Final = ("--bloom-prefilter", "--cross-rule-ac")
+Match = tuple[str, str]
 
 
-def program() -> str | None:
-    """Return where `rsigma` is, if it is on the PATH."""
-    return shutil.which("rsigma")
+@dataclass(frozen=True, slots=True)
+class RSigma:
+    """Where the program is, and with which switches it is fastest here."""
+
+    path: str
+    version: str
+    known: tuple[str, ...]
+    """The switches that this build has: which there are depends on what it was built with."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what was measured, in words."""
+        return {
+            "found": True,
+            "version": self.version,
+            "switches": list(self.known),
+            "cores": 1,
+            "how": "the time of a whole input less that of a quarter of it; the switches that are fastest at each size",
+        }
 
 
-def about() -> dict[str, Any]:
-    """Return which RSigma was measured, or how to come by one."""
-    found = program()
-    if found is None:
-        return {"found": False, "how": HOW}
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False, timeout=30)
-    return {"found": True, "version": said.stdout.strip(), "flags": "engine eval --quiet --bloom-prefilter", "cores": 1}
+def find(given: str | None = None) -> RSigma | None:
+    """Return RSigma if it is where it was said to be, or on the PATH."""
+    path = given or shutil.which("rsigma")
+    if path is None:
+        return None
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+        helps = subprocess.run(
+            [path, "engine", "eval", "--help"], capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return RSigma(path, said.split("\n")[0].strip(), tuple(switch for switch in _SWITCHES if switch in helps.stdout))
 
 
-def measure(seed: int, count: int, sizes: Sequence[int]) -> list[dict[str, Any]]:
+def measure(program: RSigma, seed: int, count: int, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Return a row for each size: the rate is the difference between two lengths of input, so without its start."""
-    found = program()
-    if found is None:
-        return []
     rows = []
     with tempfile.TemporaryDirectory(prefix="lictor-rsigma-") as folder:
         home = Path(folder)
         lines = [encode_step(step) for step in workload.steps(seed, count, 1)]
-        short, whole = home / "short.ndjson", home / "whole.ndjson"
-        short.write_bytes(b"\n".join(lines[: count // 4]) + b"\n")
-        whole.write_bytes(b"\n".join(lines) + b"\n")
+        short, whole = _file(home, lines[: count // 4]), _file(home, lines)
+        tried = _file(home, lines[: min(TRIED, count // 4)])
         for size in sizes:
             place = _written(home, seed, size)
-            took = min(_timed(found, place, whole) for _ in range(2)) - min(
-                _timed(found, place, short) for _ in range(2)
-            )
-            steps = count - count // 4
+            switches = _fastest(program, place, tried)
+            few, _ = min((_timed(program, place, short, switches) for _ in range(2)), key=_took)
+            all_of, theirs = min((_timed(program, place, whole, switches) for _ in range(2)), key=_took)
+            differing = fired(lines, load_rules(rules(seed, size), untested=True).rules) ^ theirs
             rows.append(
                 {
-                    "steps": steps,
-                    "steps_per_s": round(steps / took),
-                    **_compared(found, place, whole, lines, seed, size),
+                    "steps": count - count // 4,
+                    "steps_per_s": round((count - count // 4) / max(1e-9, all_of - few)),
+                    "switches": list(switches),
+                    "matches": len(theirs),
+                    "differing": len(differing),
+                    "rules_that_differ": sorted({rule for rule, _ in differing})[:10],
                 }
             )
     return rows
+
+
+def _took(timed: tuple[float, set[Match]]) -> float:
+    return timed[0]
+
+
+def _file(home: Path, lines: Sequence[bytes]) -> Path:
+    path = home / f"{len(lines)}.ndjson"
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
 
 
 def _written(home: Path, seed: int, size: int) -> Path:
@@ -73,49 +110,47 @@ def _written(home: Path, seed: int, size: int) -> Path:
     return place
 
 
-def _timed(found: str, place: Path, events: Path) -> float:
+def _fastest(program: RSigma, place: Path, events: Path) -> tuple[str, ...]:
+    some = [chosen for many in range(len(program.known) + 1) for chosen in itertools.combinations(program.known, many)]
+    return min(some, key=lambda switches: min(_timed(program, place, events, switches)[0] for _ in range(2)))
+
+
+def _timed(program: RSigma, place: Path, events: Path, switches: Sequence[str]) -> tuple[float, set[Match]]:
+    command = [program.path, "--output-format", "ndjson", "engine", "eval", "--quiet", "--include-event"]
+    asked = ["--input-format", "json", *switches, "-r", str(place), "-e", f"@{events}"]
     began = time.perf_counter()
-    _ran(found, place, events, "--bloom-prefilter")
-    return time.perf_counter() - began
-
-
-def _ran(found: str, place: Path, events: Path, *flags: str) -> str:
     done = subprocess.run(
-        [found, "--output-format", "ndjson", "engine", "eval", "--quiet", *flags, "-r", str(place), "-e", f"@{events}"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=TIMEOUT_S,
-        preexec_fn=_one_core,
+        [*command, *asked], capture_output=True, text=True, check=True, timeout=TIMEOUT_S, preexec_fn=_one_core
     )
-    return done.stdout
+    took = time.perf_counter() - began
+    return took, {_match(json.loads(line)) for line in done.stdout.splitlines() if line.strip()}
 
 
 def _one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def _compared(found: str, place: Path, events: Path, lines: list[bytes], seed: int, size: int) -> dict[str, Any]:
-    """Return how many matches there are, and in how many the two differ."""
-    theirs = {
-        _match(json.loads(line)) for line in _ran(found, place, events, "--include-event").splitlines() if line.strip()
-    }
-    engine, facts = Engine(load_rules(rules(seed, size), untested=True).rules), Facts()
-    ours = set()
+def fired(lines: Sequence[bytes], planned: RuleSet) -> set[Match]:
+    """Return Lictor's matches: rule and step."""
+    engine, facts = Engine(planned), Facts()
+    found: set[Match] = set()
     for at, line in enumerate(lines):
         step = read_step(line)
-        fired = engine.compiled.match(see(step, at, at, 1, "marked", facts), _Nothing()).fired
-        ours |= {(rule.id, step.step_id) for rule in fired}
-    return {"matches": len(theirs), "differing": len(ours ^ theirs)}
+        outcome = engine.compiled.match(see(step, at, at, 1, "marked", facts), Nothing())
+        found |= {(rule.id, step.step_id) for rule in outcome.fired}
+    return found
 
 
-def _match(said: dict[str, Any]) -> tuple[str, str]:
+def _match(said: dict[str, Any]) -> Match:
     event = said.get("event") or said.get("matched_event") or {}
     rule = said.get("rule_id") or (said.get("rule") or {}).get("id") or said.get("id") or ""
     return str(rule), str(event.get("step_id") if isinstance(event, dict) else "")
 
 
-class _Nothing:
+class Nothing:
+    """Nothing is known beside the step."""
+
     def value(self, name: str) -> tuple[str | float, ...]:
+        """Return nothing."""
         del name
         return ()

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import yaml
 
-from benchmarks.workload import WORDS
+from benchmarks.texts import MARKS
 
 EACH_FIRES: Final = 100
-"""One rule in so many looks for three words in a row that texts have now and then."""
+"""One rule in so many looks for what steps say now and then (`texts.MARKS`), each in another of Sigma's ways."""
 _KNOWN_TOOLS: Final = 0.02
 _TOOLS: Final = ("web.get", "customers.read", "notes.write")
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz"
@@ -37,10 +37,11 @@ def _tool(chance: random.Random) -> str:
 
 def _rule(chance: random.Random, number: int) -> dict[str, Any]:
     detection = chance.choices(
-        (_contains, _all_of, _pattern, _typed, _ends, _filtered, _wildcards), (36, 14, 12, 12, 8, 12, 5)
+        (_contains, _all_of, _pattern, _typed, _ends, _filtered, _wildcards, _keywords, _result), _SHARES
     )[0](chance)
     if number % EACH_FIRES == EACH_FIRES // 2:
-        detection = _phrase(chance)
+        at = number // EACH_FIRES
+        detection = _FIRING[at % len(_FIRING)](MARKS[at % len(MARKS)])
     return {
         "title": f"Bench {number}",
         "id": f"00000000-0000-4000-8000-{number:012d}",
@@ -105,5 +106,53 @@ def _wildcards(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _phrase(chance: random.Random) -> dict[str, Any]:
-    return {"text": {"text|contains": " ".join(chance.choices(WORDS, k=3))}, "condition": "text"}
+def _keywords(chance: random.Random) -> dict[str, Any]:
+    return {"keywords": [_word(chance), _word(chance), _word(chance)], "condition": "keywords"}
+
+
+def _result(chance: random.Random) -> dict[str, Any]:
+    return {
+        "result": {"kind": "tool_result", "origin": ["web", "tool"], "outcome": "executed"},
+        "said_one": {"text|contains": _word(chance)},
+        "said_two": {"text|cased|contains": _word(chance).upper()},
+        "condition": "result and 1 of said_*",
+    }
+
+
+def _says(mark: str) -> dict[str, Any]:
+    return {"text": {"text|contains": [mark, "no-such-word"]}, "condition": "text"}
+
+
+def _has_number(mark: str) -> dict[str, Any]:
+    return {"text": {"text|re": rf"{mark}\s*[:=]\s*[0-9][0-9a-f]{{3}}"}, "condition": "text"}
+
+
+def _link_ends(mark: str) -> dict[str, Any]:
+    link = {"kind": "tool_call", "tool": "web.get", "arguments.url|endswith": f"/{mark}"}
+    return {"link": link, "condition": "link"}
+
+
+def _not_approved(mark: str) -> dict[str, Any]:
+    return {
+        "call": {"tool": ["customers.read", "notes.write"]},
+        "said": {"arguments.about|contains": mark},
+        "filter_known": {"arguments.about|contains": "approved"},
+        "condition": "call and said and not filter_known",
+    }
+
+
+def _over(mark: str) -> dict[str, Any]:
+    call = {"kind": "tool_call", "arguments.id|gt": 1000, "arguments.about|contains|all": [mark, ":"]}
+    return {"call": call, "condition": "call"}
+
+
+def _wild(mark: str) -> dict[str, Any]:
+    return {"said": {"arguments.about": f"*{mark}: ??*"}, "condition": "said"}  # RSigma's `*` ends at a line's end
+
+
+def _anywhere(mark: str) -> dict[str, Any]:
+    return {"keywords": [mark.upper()], "result": {"kind": "tool_result"}, "condition": "keywords and result"}
+
+
+_SHARES: Final = (34, 13, 12, 12, 8, 11, 4, 3, 3)
+_FIRING: Final = (_says, _has_number, _link_ends, _not_approved, _over, _wild, _anywhere)
