@@ -87,7 +87,7 @@ def test_new_rules_come_into_force_at_one_offset_and_no_step_goes_unjudged_or_tw
     wrong = {
         step_id: versions[step_id]
         for step_id, (partition, offset) in pages.items()
-        if versions[step_id] != (2 if offset >= since[partition] else 1)
+        if versions[step_id] != (2 if offset >= since.get(partition, offset + 1) else 1)
     }
     assert not wrong
     assert (before.instance, before.partitions) == (after.instance, after.partitions)
