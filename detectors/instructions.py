@@ -76,7 +76,8 @@ _SIGNS: Final = (
 _LEAD: Final = (
     r"(?:(?:^|[.!?;\n>*\"'`]|\s-\s|\d[.)])\s*"
     r"|\b(?:do|tasks?|following|request|actions?|instructions?|steps?|note|important|todo|this)\s*:\s*"
-    r"|\b(?:before|after|when|whenever|if|once|while|until|unless|since|to|in order to)\b[^,.;:!?\n]{1,80},\s*(?:please\s+|then\s+)?"
+    r"|\b(?:before|after|when|whenever|if|once|while|until|unless|since|to|in order to)\b[^,.;:!?\n]{1,80},\s*"
+    r"(?:please\s+|then\s+)?"
     r"|\bplease,?\s+(?:\w+ly\s+|also\s+|just\s+)?"
     r"|\b(?:must|should|need to|have to|shall|needs? to|required to|ought to)\s+(?:\w+ly\s+|first\s+|also\s+)?"
     r"|\b(?:and|then|first|also|now|just|instead|want you to|like you to|ask you to|you to|make sure to|be sure to"
