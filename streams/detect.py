@@ -13,7 +13,7 @@ from detectors.base import Seen
 from detectors.engine.engine import Engine
 from detectors.inspect import QUIET, Judgement, inspect, see
 from detectors.rules import absences
-from detectors.state import Memory, decode_state, encode_state, waits_of
+from detectors.state import Memory, decode_state, waits_of
 from detectors.unjudged import Unjudged
 from detectors.values import Values
 from detectors.words import digest64
@@ -90,11 +90,9 @@ class Detect(Stream):
     def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
         """Return the traces that changed, and None for those forgotten."""
         memory = self.memories[partition]
-        names = [name for name, _ in memory.traces()] if whole else list(memory.changed)
+        names = memory.owner_of if whole else memory.changed
         entries: dict[str, bytes | None] = dict.fromkeys(memory.forgotten)
-        for name in names:
-            state = memory.get(name)
-            entries[name] = encode_state(state) if state is not None else None
+        entries.update((name, memory.packed(name)) for name in names)
         memory.changed.clear()
         memory.forgotten.clear()
         return entries
@@ -255,9 +253,8 @@ class Detect(Stream):
 
     def _forget_idle(self, memory: Memory, now_us: int) -> None:
         """Forget the oldest trace of each pool once it has been idle for a day: amortised, by Kafka's clock."""
-        for pool in list(memory.pools.values()):
-            key, entry = next(iter(pool.items()))
-            if entry.last_us < now_us - IDLE_US:
+        for key, last_us in memory.oldest():
+            if last_us < now_us - IDLE_US:
                 memory.forget(key)
 
     def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
