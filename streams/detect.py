@@ -128,11 +128,20 @@ class Detect(Stream):
             self.know.bundle_in_force(bundle)
 
     def _swap_rules(self, partition: int, offset: int) -> None:
-        if self.newest is not None and self.engines.get(partition) is not self.newest[1]:
+        if self.newest is None:
+            self.know.facts.engine = None
+            return
+        if self.engines.get(partition) is not self.newest[1] or partition not in self.rules_since:
             self.engines[partition] = self.newest[1]
             self.rules_since[partition] = offset
             self._note_rules()
         self.know.facts.engine = self.engines.get(partition)
+
+    def _swap_idle(self, partition: int, newest: Engine) -> None:
+        """Have a partition without records judged by the newest rules; its next record says from which offset on."""
+        if self.engines.get(partition) is not newest:
+            self.engines[partition] = newest
+            self.rules_since.pop(partition, None)
 
     def _note_rules(self) -> None:
         """Say that the newest rules are in force once every partition is judged by them."""
@@ -262,7 +271,7 @@ class Detect(Stream):
         total = sum(lag.values())
         for place, left in lag.items():  # where nothing waits, the next record is the first to be judged by them
             if not left and self.newest is not None and place.partition in self.memories:
-                self.engines[place.partition] = self.newest[1]
+                self._swap_idle(place.partition, self.newest[1])
         self._note_rules()
         word = Liveness(
             component="detect",
