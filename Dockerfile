@@ -1,7 +1,11 @@
 # One image for every role: `docker run lictor:0.1.0 worker detect`. See deploy/README.md.
 
 FROM python:3.11-slim-bookworm AS build
-RUN pip install --no-cache-dir uv==0.13.9
+# A compiler for the small C part of the data flow; it stays behind in this stage.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/* \
+    && pip install --no-cache-dir uv==0.13.9
 ENV UV_PROJECT_ENVIRONMENT=/opt/lictor \
     UV_PYTHON_DOWNLOADS=never \
     UV_LINK_MODE=copy \
@@ -10,6 +14,7 @@ WORKDIR /src
 # Dependencies first, exactly as locked: they change less often than the code.
 COPY pyproject.toml uv.lock ./
 COPY sdk/pyproject.toml sdk/
+COPY native/pyproject.toml native/
 RUN uv sync --frozen --no-dev --no-install-workspace
 COPY . .
 RUN uv sync --frozen --no-dev --no-editable

@@ -13,7 +13,7 @@ from benchmarks.texts import Texts
 from detectors.facts import Facts
 from detectors.inspect import inspect, see
 from detectors.policy_view import PolicyView
-from detectors.state import Memory, encode_state
+from detectors.state import AWAKE, Memory
 from lictor.policy_file import words
 from schemas.step import Step, encode_step, read_step
 
@@ -40,10 +40,11 @@ def run(*, runs: int = RUNS, **_: Any) -> dict[str, Any]:
     )
     gc.collect()
     grown = resident() - before
-    sizes = [len(encode_state(entry)) for _, entry in itertools.islice(memory.traces(), _SAMPLE)]
+    sizes = [len(memory.packed(name) or b"") for name in itertools.islice(memory.owner_of, _SAMPLE)]
     return {
         "seed": SEED,
         "runs": len(memory),
+        "unpacked": min(AWAKE, len(memory)),
         "steps": steps,
         "bytes_per_run": round(grown / len(memory)),
         "checkpoint_bytes_per_run": round(sum(sizes) / len(sizes)),
@@ -78,6 +79,7 @@ def _judge(steps: Iterator[Step], memory: Memory, facts: Facts) -> dict[str, int
         fresh = read_step(encode_step(step))  # as from Kafka: it shares nothing with the one before
         counted["evicted"] += inspect(see(fresh, at, at, 1, "marked", facts), memory, facts).evicted
         counted["steps"] += 1
+    memory.changed.clear()  # as each checkpoint does
     return counted
 
 

@@ -20,7 +20,8 @@ VISIT, SEND, PAY, RUN, CHANGE = 1, 2, 4, 8, 16
 EVERYTHING: Final = VISIT | SEND | PAY | RUN | CHANGE
 
 _VERBS: Final[Mapping[int, str]] = {
-    VISIT: "visit go click open navigate browse fetch check look see view access load follow read retrieve get",
+    VISIT: "visit go click open navigate browse fetch check look see view access load follow read retrieve get register connect "
+    "download subscribe enter",
     SEND: "send forward email mail message post share reply notify tell contact publish submit upload write give provide "
     "include cc dm text say announce leave invite deliver transmit report disclose paste",
     PAY: "pay transfer wire buy purchase order refund donate book reserve settle remit deposit subscribe credit invest",
@@ -75,6 +76,8 @@ _SIGNS: Final = (
 _LEAD: Final = (
     r"(?:(?:^|[.!?;\n>*\"'`]|\s-\s|\d[.)])\s*"
     r"|\b(?:do|tasks?|following|request|actions?|instructions?|steps?|note|important|todo|this)\s*:\s*"
+    r"|\b(?:before|after|when|whenever|if|once|while|until|unless|since|to|in order to)\b[^,.;:!?\n]{1,80},\s*"
+    r"(?:please\s+|then\s+)?"
     r"|\bplease,?\s+(?:\w+ly\s+|also\s+|just\s+)?"
     r"|\b(?:must|should|need to|have to|shall|needs? to|required to|ought to)\s+(?:\w+ly\s+|first\s+|also\s+)?"
     r"|\b(?:and|then|first|also|now|just|instead|want you to|like you to|ask you to|you to|make sure to|be sure to"

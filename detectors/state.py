@@ -15,11 +15,13 @@ TOOLS_PER_RUN: Final = 64
 REMEMBERED: Final = 64
 """Steps of a run whose digests are kept: an older one that comes again cannot be told from a late one."""
 
+AWAKE: Final = 4096
+"""Traces of a partition kept unpacked, those that last had a step."""
 UNKNOWN_POOL: Final = "*"
 """Agents that no policy names, and speakers without a good mark, share one pool: invented names crowd out nobody."""
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A step that brought something into the trace."""
 
     step_id: str
@@ -39,7 +41,7 @@ class Directive(msgspec.Struct, frozen=True, array_like=True):
     """How many kinds of signs of an order it has at most."""
 
 
-class FlowState(msgspec.Struct, omit_defaults=True):
+class FlowState(msgspec.Struct, array_like=True):
     """What the trace has read so far, and which words people and strangers brought in (tables of `values`)."""
 
     untrusted: list[Reading] = []
@@ -61,7 +63,7 @@ class FlowState(msgspec.Struct, omit_defaults=True):
     """Calls that only persons' words decided: what they return is what a person pointed at."""
 
 
-class SequenceState(msgspec.Struct, omit_defaults=True):
+class SequenceState(msgspec.Struct, array_like=True):
     """The highest `seq` seen and the digests of the last steps, to tell a repeat from a rewrite."""
 
     last: int = 0
@@ -100,7 +102,7 @@ class SequenceState(msgspec.Struct, omit_defaults=True):
                 self.recent[at : at + 8] = bytes(8)
 
 
-class RunawayState(msgspec.Struct, omit_defaults=True):
+class RunawayState(msgspec.Struct, array_like=True):
     """Counts of one run in one trace."""
 
     tool_calls: int = 0
@@ -123,7 +125,7 @@ class RunawayState(msgspec.Struct, omit_defaults=True):
     reported: tuple[str, ...] = ()
 
 
-class RunState(msgspec.Struct):
+class RunState(msgspec.Struct, array_like=True):
     """One run within one trace."""
 
     agent_id: str
@@ -136,7 +138,7 @@ class RunState(msgspec.Struct):
     """Model calls that were under way when the run was ordered to stop, as the run says."""
 
 
-class TraceState(msgspec.Struct, omit_defaults=True):
+class TraceState(msgspec.Struct, array_like=True):
     """What one kind of speaker has made of a trace: what it has read, and its runs."""
 
     flow: FlowState = msgspec.field(default_factory=FlowState)
@@ -168,7 +170,7 @@ class TraceState(msgspec.Struct, omit_defaults=True):
         return next(run_id for run_id, run in self.runs.items() if run.agent_id == payer)
 
 
-class TraceEntry(msgspec.Struct):
+class TraceEntry(msgspec.Struct, array_like=True):
     """One trace, across all agents in it, as memory and checkpoints hold it.
 
     Steps without a good mark have a state of their own: whoever forges one can neither talk a true step's suspicion away,
@@ -177,12 +179,12 @@ class TraceEntry(msgspec.Struct):
 
     owner: str
     """The pool that pays for it: the registered agent whose marked step opened it, else the one of strangers."""
-    marked: TraceState = msgspec.field(default_factory=TraceState)
-    doubted: TraceState | None = None
     last_us: int = 0
     """Append time of the last step: what idle traces are forgotten by."""
     offset: int = -1
     """Offset of the last step this state includes."""
+    marked: TraceState = msgspec.field(default_factory=TraceState)
+    doubted: TraceState | None = None
 
     def of(self, identity: Identity) -> TraceState:
         """Return the state that a step is judged in. The doubted one begins with what the true one has read."""
@@ -196,6 +198,16 @@ class TraceEntry(msgspec.Struct):
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(TraceEntry)
 _decode_flow = msgspec.msgpack.Decoder(FlowState).decode
+
+
+class _Last(msgspec.Struct, array_like=True):
+    """Of a packed trace, when its last step was: the rest is skipped."""
+
+    owner: str
+    last_us: int
+
+
+_decode_last = msgspec.msgpack.Decoder(_Last).decode
 
 
 def encode_state(state: TraceEntry) -> bytes:
@@ -218,22 +230,28 @@ def waits_of(entry: TraceEntry) -> list[int]:
 
 
 class Memory:
-    """The traces of one partition, bounded per agent: a flood evicts only the flooder's own oldest."""
+    """The traces of one partition, bounded per agent: a flood evicts only the flooder's own oldest.
 
-    def __init__(self, traces_per_agent: int) -> None:
+    Traces that nothing has happened to for a while are kept packed, as a checkpoint would hold them: less than half the size.
+    """
+
+    def __init__(self, traces_per_agent: int, awake: int = AWAKE) -> None:
         self.bound = traces_per_agent
-        self.pools: dict[str, OrderedDict[str, TraceEntry]] = {}
+        self.awake_bound = awake
+        self.pools: dict[str, OrderedDict[str, TraceEntry | bytes]] = {}
+        """Owner → its traces, the longest untouched first; bytes where one rests."""
         self.owner_of: dict[str, str] = {}
         self.changed: set[str] = set()
         self.forgotten: set[str] = set()
+        self._awake: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.owner_of)
 
     def get(self, trace_key: str) -> TraceEntry | None:
-        """Return what is known of a trace, without touching it."""
+        """Return what is known of a trace; it becomes no younger by that."""
         owner = self.owner_of.get(trace_key)
-        return None if owner is None else self.pools[owner][trace_key]
+        return None if owner is None else self._wake(trace_key, self.pools[owner])
 
     def open(self, trace_key: str, owner: str) -> tuple[TraceEntry, str]:
         """Return the entry of a trace, made if new, and the key of the trace evicted to make room ("" for none).
@@ -244,7 +262,10 @@ class Memory:
         evicted = ""
         if known is None or (known == UNKNOWN_POOL != owner):
             evicted = self._make_room(owner)
-            entry = TraceEntry(owner) if known is None else self.pools[known].pop(trace_key)
+            entry = TraceEntry(owner)
+            if known is not None:
+                entry = self._wake(trace_key, self.pools[known])
+                del self.pools[known][trace_key]
             self._drop_if_empty(known)
             entry.owner = known = owner
             self.put(trace_key, entry)
@@ -252,7 +273,27 @@ class Memory:
         pool.move_to_end(trace_key)
         self.changed.add(trace_key)
         self.forgotten.discard(trace_key)
-        return pool[trace_key], evicted
+        return self._wake(trace_key, pool), evicted
+
+    def _wake(self, trace_key: str, pool: OrderedDict[str, TraceEntry | bytes]) -> TraceEntry:
+        """Return a trace of a pool unpacked; the one that was asked for least lately goes to rest for it."""
+        found = pool[trace_key]
+        if isinstance(found, bytes):
+            found = pool[trace_key] = _decoder.decode(found)
+            self._stay_awake(trace_key)
+        else:
+            self._awake.move_to_end(trace_key)
+        return found
+
+    def _stay_awake(self, trace_key: str) -> None:
+        awake = self._awake
+        awake[trace_key] = None
+        if len(awake) > self.awake_bound:
+            tired, _ = awake.popitem(last=False)
+            pool = self.pools[self.owner_of[tired]]
+            entry = pool[tired]
+            if not isinstance(entry, bytes):
+                pool[tired] = _encoder.encode(entry)
 
     def _make_room(self, owner: str) -> str:
         """Forget the oldest of a full pool; return its key."""
@@ -271,20 +312,35 @@ class Memory:
         """Take over a restored trace."""
         self.owner_of[trace_key] = entry.owner
         self.pools.setdefault(entry.owner, OrderedDict())[trace_key] = entry
+        self._stay_awake(trace_key)
+
+    def packed(self, trace_key: str) -> bytes | None:
+        """Return a trace as a checkpoint holds it; None where it is not known."""
+        owner = self.owner_of.get(trace_key)
+        if owner is None:
+            return None
+        found = self.pools[owner][trace_key]
+        return found if isinstance(found, bytes) else _encoder.encode(found)
 
     def forget(self, trace_key: str) -> None:
         """Drop a trace; its checkpoint is dropped with the next manifest."""
         owner = self.owner_of.pop(trace_key)
         del self.pools[owner][trace_key]
         self._drop_if_empty(owner)
+        self._awake.pop(trace_key, None)
         self.changed.discard(trace_key)
         self.forgotten.add(trace_key)
 
-    def idle(self, before_us: int) -> list[str]:
-        """Return the traces whose last step was appended before this time, oldest first."""
-        return [key for key, entry in self.traces() if entry.last_us < before_us]
+    def oldest(self) -> list[tuple[str, int]]:
+        """Return the longest untouched trace of each pool, with the append time of its last step."""
+        return [(key, _last_us(pool[key])) for pool in self.pools.values() for key in (next(iter(pool)),)]
 
     def traces(self) -> Iterator[tuple[str, TraceEntry]]:
-        """Yield every trace."""
+        """Yield every trace, those that rest as copies: to look at, not to change."""
         for pool in self.pools.values():
-            yield from pool.items()
+            for key, entry in pool.items():
+                yield key, _decoder.decode(entry) if isinstance(entry, bytes) else entry
+
+
+def _last_us(entry: TraceEntry | bytes) -> int:
+    return (_decode_last(entry) if isinstance(entry, bytes) else entry).last_us

@@ -9,7 +9,7 @@ from typing import Final
 import lictor_native
 
 MOST_SLOTS: Final = 2048
-"""A table holds three words in four slots, of four bytes each: 1,536 words in 8 KiB."""
+"""A table holds seven words in eight slots, of four bytes each: 1,792 words in 8 KiB."""
 MOST_WORDS_OF_A_TEXT: Final = 16_384
 NO_KEY: Final = bytes(16)
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from detectors.engine.engine import Engine
+from detectors.engine.sums import Sums, scope_values
 from detectors.facts import Facts
 from detectors.inspect import inspect, see
 from detectors.policy_view import PolicyView
+from detectors.runaway import HOUR, hour_budgets
 from detectors.state import Memory
 from detectors.words import digest64
 from lictor.gate_replay import gated, reads_so_far
@@ -19,6 +22,7 @@ from responders.autonomy import decide
 from responders.clearance import needs_clearance, word_of
 from schemas.errors import BadInput
 from schemas.finding import Finding
+from schemas.match import Match
 from schemas.policy import ANY_AGENT, AgentPolicy
 from schemas.step import Step, encode_step, message_key
 
@@ -72,10 +76,12 @@ class Result:
 class Backtest:
     """Judges sessions one after the other. Without a policy, recorded agents count as registered and granted all."""
 
-    def __init__(self, policies: Policies | None) -> None:
+    def __init__(self, policies: Policies | None, engine: Engine | None = None) -> None:
         self.policies = policies
+        self.engine = engine
+        self.sums = Sums()
         rules = (policies or load_policies(None, issued_us=1)).rules
-        self.facts = Facts(rules=rules)
+        self.facts = Facts(rules=rules, engine=engine)
         if policies is not None:
             self.facts.take_policy(policies.of(ANY_AGENT))
         self.memory = Memory(rules.bounds.traces_per_agent)
@@ -106,10 +112,34 @@ class Backtest:
             result.gated.append(index)
         self.offset += 1
         seen = see(step, digest64(encode_step(step)), self.offset, max(0, step.time_us), "marked", self.facts)
-        findings = inspect(seen, self.memory, self.facts).findings
+        findings = [*inspect(seen, self.memory, self.facts).findings, *self._over_traces()]
         for finding in findings:
             decision, held = self._decision(step, policy, finding)
             result.found.append(Judged(index, finding, decision, held))
+
+    def _over_traces(self) -> list[Finding]:
+        """Put together what spans traces, as `respond` does live."""
+        taken, self.facts.matches = self.facts.matches, []
+        for taint in self.facts.tainted:
+            self.facts.take_taint(taint)
+        self.facts.tainted.clear()
+        found: list[Finding] = []
+        for match in taken:
+            if match.rule_id == HOUR:
+                budgets = self.facts.policy_of(match.agent_id).policy.budgets
+                found += self.sums.feed(f"agent/{match.agent_id}", match, hour_budgets(budgets))
+            elif self.engine is not None:
+                found += self._by_scope(match, self.engine)
+        return found
+
+    def _by_scope(self, match: Match, engine: Engine) -> list[Finding]:
+        found: list[Finding] = []
+        if match.rule_id in engine.by_agent.by_rule:
+            found += self.sums.feed(f"agent/{match.agent_id}", match, engine.by_agent)
+        for scope, judge in engine.wide.items():
+            for value in scope_values(match, scope) if match.rule_id in judge.by_rule else ():
+                found += self.sums.feed(f"{scope}/{value}", match, judge)
+        return found
 
     def _decision(self, step: Step, policy: PolicyView, finding: Finding) -> tuple[str, bool]:
         """Return the word for a finding: of a call that gate or clearance keeps from running, what kept it."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from detectors.engine.engine import Engine, compile_sources, read_engine
 from lictor import topic_io
 from lictor.keys import OPERATOR, Keys
 from lictor.publish import believed
@@ -58,6 +59,17 @@ def _text(path: Path) -> str:
         raise BadInput(f"cannot read the rule file: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
         raise BadInput("a rule file must be UTF-8", where=str(path)) from None
+
+
+def engine_of(places: Iterable[Path]) -> Engine | None:
+    """Return the engine of rule files, for judging without a broker; None where there are none. Raises `BadInput`."""
+    sources = rule_sources(places)
+    if not sources:
+        return None
+    try:
+        return read_engine(compile_sources(sources))
+    except BadRecord as error:
+        raise BadInput(str(error)) from None
 
 
 async def bundle_in_force(bootstrap: str, settings: Settings, keys: Keys) -> RuleBundle | None:

@@ -1,6 +1,7 @@
 """Putting a policy and rules in force: published, waited for until every worker judges by them, and taken back."""
 
 import asyncio
+import contextlib
 import json
 import tempfile
 import time
@@ -9,17 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from detectors.engine.engine import compile_sources
+from detectors.engine.engine import compile_sources, read_engine
 from lictor import topic_io
 from lictor.bundles import bundle_in_force, publish_bundle
 from lictor.folders import make_folder
+from lictor.kafka import cache_folder
 from lictor.keys import Keys
 from lictor.policy_file import Policies, load_policies
 from lictor.publish import RULE_BOOK, believed, publish_policies
 from lictor.settings import Settings
 from schemas.errors import BadInput, BadRecord, BadSeal
 from schemas.liveness import Liveness
+from schemas.rule_bundle import bundle_digest
 from schemas.rules import RuleBook
+from streams.rule_loader import keep, place_of
 from streams.topics import Topics
 
 ALIVE_MS: Final = 5000
@@ -78,9 +82,16 @@ class InForce:
 
 
 def check(sources: Mapping[str, str]) -> None:
-    """Compile rules here first: what no worker could load is not published. Raises `BadInput`."""
+    """Compile rules here first: what no worker could load is not published. Raises `BadInput`.
+
+    What comes of it is kept, so that workers of this machine need not do it again.
+    """
+    place = place_of(cache_folder() / "rules", bundle_digest(sources))
+    with contextlib.suppress(OSError, BadRecord):
+        read_engine(place.read_bytes())
+        return
     try:
-        compile_sources(sources)
+        keep(place, compile_sources(sources))
     except BadRecord as error:
         raise BadInput(f"rules are not published: {error}") from None
 

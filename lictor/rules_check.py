@@ -93,9 +93,10 @@ class Rules:
 
 def _doubts(rule: Rule | Correlation) -> Sequence[str]:
     found = []
-    if not rule.about.description:
+    speaks = isinstance(rule, Correlation) or rule.generate
+    if speaks and not rule.about.description:
         found.append("no description: nobody can tell what a finding means")
-    if not rule.about.falsepositives:
+    if speaks and not rule.about.falsepositives:
         found.append("no falsepositives: nobody can tell what harmless thing looks the same")
     if isinstance(rule, Rule) and witnesses(rule.condition) is None:
         found.append("it has no witness and is judged on every step: ask a text, a tool or a kind of it")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from detectors.engine.engine import Engine
 from lictor import topic_io
 from lictor.folders import make_folder
+from lictor.kafka import cache_folder
 from lictor.keys import Keys
 from lictor.settings import Settings
 from lictor.sparing import Sparing
@@ -76,7 +77,7 @@ async def detect(settings: Settings) -> None:
     stream = Detect(know, keys.signer("detect"), instance(), len(offsets))
     async with (
         following(settings, know, followed("detect", settings.topics)) as follower,
-        rules_for(settings, know, stream.take_rules),
+        rules_for(know, stream.take_rules),
     ):
         await run_lane(stream, settings, follower)
 
@@ -88,7 +89,7 @@ async def respond(settings: Settings) -> None:
     stream = Respond(know, keys.signer("respond"), instance())
     async with (
         following(settings, know, followed("respond", settings.topics)) as follower,
-        rules_for(settings, know, stream.take_rules),
+        rules_for(know, stream.take_rules),
     ):
         await run_lane(stream, settings, follower)
 
@@ -139,12 +140,10 @@ async def following(settings: Settings, know: Knowledge, topics: Sequence[Topic]
 
 
 @asynccontextmanager
-async def rules_for(
-    settings: Settings, know: Knowledge, ready: Callable[[RuleBundle, Engine], None]
-) -> AsyncIterator[None]:
+async def rules_for(know: Knowledge, ready: Callable[[RuleBundle, Engine], None]) -> AsyncIterator[None]:
     """Have the rules that were published compiled before anything is judged, and each later bundle as it comes."""
     command = [sys.executable, "-m", "lictor.rules_child"]
-    loader = RuleLoader(know, command, settings.home / "rules", ready)
+    loader = RuleLoader(know, command, cache_folder() / "rules", ready)
     await loader.load()
     following = asyncio.create_task(loader.run())
     try:

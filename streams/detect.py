@@ -13,7 +13,7 @@ from detectors.base import Seen
 from detectors.engine.engine import Engine
 from detectors.inspect import QUIET, Judgement, inspect, see
 from detectors.rules import absences
-from detectors.state import Memory, decode_state, encode_state, waits_of
+from detectors.state import Memory, decode_state, waits_of
 from detectors.unjudged import Unjudged
 from detectors.values import Values
 from detectors.words import digest64
@@ -90,11 +90,9 @@ class Detect(Stream):
     def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
         """Return the traces that changed, and None for those forgotten."""
         memory = self.memories[partition]
-        names = [name for name, _ in memory.traces()] if whole else list(memory.changed)
+        names = memory.owner_of if whole else memory.changed
         entries: dict[str, bytes | None] = dict.fromkeys(memory.forgotten)
-        for name in names:
-            state = memory.get(name)
-            entries[name] = encode_state(state) if state is not None else None
+        entries.update((name, memory.packed(name)) for name in names)
         memory.changed.clear()
         memory.forgotten.clear()
         return entries
@@ -130,11 +128,20 @@ class Detect(Stream):
             self.know.bundle_in_force(bundle)
 
     def _swap_rules(self, partition: int, offset: int) -> None:
-        if self.newest is not None and self.engines.get(partition) is not self.newest[1]:
+        if self.newest is None:
+            self.know.facts.engine = None
+            return
+        if self.engines.get(partition) is not self.newest[1] or partition not in self.rules_since:
             self.engines[partition] = self.newest[1]
             self.rules_since[partition] = offset
             self._note_rules()
         self.know.facts.engine = self.engines.get(partition)
+
+    def _swap_idle(self, partition: int, newest: Engine) -> None:
+        """Have a partition without records judged by the newest rules; its next record says from which offset on."""
+        if self.engines.get(partition) is not newest:
+            self.engines[partition] = newest
+            self.rules_since.pop(partition, None)
 
     def _note_rules(self) -> None:
         """Say that the newest rules are in force once every partition is judged by them."""
@@ -255,9 +262,8 @@ class Detect(Stream):
 
     def _forget_idle(self, memory: Memory, now_us: int) -> None:
         """Forget the oldest trace of each pool once it has been idle for a day: amortised, by Kafka's clock."""
-        for pool in list(memory.pools.values()):
-            key, entry = next(iter(pool.items()))
-            if entry.last_us < now_us - IDLE_US:
+        for key, last_us in memory.oldest():
+            if last_us < now_us - IDLE_US:
                 memory.forget(key)
 
     def tick(self, lag: Mapping[TopicPartition, int]) -> Sequence[Output]:
@@ -265,7 +271,7 @@ class Detect(Stream):
         total = sum(lag.values())
         for place, left in lag.items():  # where nothing waits, the next record is the first to be judged by them
             if not left and self.newest is not None and place.partition in self.memories:
-                self.engines[place.partition] = self.newest[1]
+                self._swap_idle(place.partition, self.newest[1])
         self._note_rules()
         word = Liveness(
             component="detect",

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,12 +62,12 @@ class RuleLoader:
 
     async def _engine(self, bundle: RuleBundle) -> Engine:
         value = bundle.value()
-        kept = self.folder / f"{hashlib.blake2b(bundle.digest.encode(), digest_size=16).hexdigest()}.rules"
+        kept = place_of(self.folder, bundle.digest)
         with contextlib.suppress(OSError, BadRecord):
             return await asyncio.to_thread(read_engine, kept.read_bytes())
         compiled = await self._compiled(value)
         engine = await asyncio.to_thread(read_engine, compiled)
-        await asyncio.to_thread(_keep, kept, compiled)
+        await asyncio.to_thread(keep, kept, compiled)
         return engine
 
     async def _compiled(self, value: bytes) -> bytes:
@@ -90,11 +91,16 @@ class RuleLoader:
         return out
 
 
-def _keep(place: Path, compiled: bytes) -> None:
+def place_of(folder: Path, digest: str) -> Path:
+    """Return where the engine of a bundle is kept; whatever a digest says, it names no other place."""
+    return folder / f"{hashlib.blake2b(digest.encode(), digest_size=16).hexdigest()}.rules"
+
+
+def keep(place: Path, compiled: bytes) -> None:
     """Write whole or not at all; without room on the disk the next start compiles again."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = place.with_suffix(".new")
+        fresh = place.with_suffix(f".{os.getpid()}.new")
         fresh.write_bytes(compiled)
         fresh.replace(place)
         old = sorted(place.parent.glob("*.rules"), key=lambda path: path.stat().st_mtime)[:-KEPT_FILES]

@@ -23,6 +23,9 @@ _OUTSIDE: Final = {
     "B": r"\B",
 }
 """Escapes that PCRE reads otherwise, in PCRE's syntax."""
+NEAR: Final = 16
+FAR: Final = 64
+"""Bounds of repetitions as far as Hyperscan is given them."""
 SCAN_FLAGS: Final = (
     hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_UTF8
 )
@@ -70,10 +73,27 @@ def _translated(pattern: str) -> str | None:
             out.append(pattern[at : end + 2])
             at = end + 2
             continue
+        if letter == "{" and not in_class:
+            end = pattern.find("}", at)
+            out.append(_repeat(pattern[at : end + 1]) if end > 0 else letter)
+            at = end + 1 if end > 0 else at + 1
+            continue
         in_class = in_class and letter != "]"
         out.append(letter)
         at += 1
     return "".join(out)
+
+
+def _repeat(said: str) -> str:
+    """Return a repetition without a far upper bound: Hyperscan would spell out each count, for seconds and megabytes."""
+    least, comma, most = said[1:-1].partition(",")
+    if not (least or "0").isdigit() or not (most or "0").isdigit():
+        return said
+    if not comma:
+        return said if int(least) <= FAR else f"{{{FAR},}}"
+    if most and int(most) - int(least or 0) <= NEAR and int(most) <= FAR:
+        return said
+    return f"{{{min(int(least or 0), NEAR)},}}"
 
 
 def _plain_group(pattern: str, at: int) -> bool:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from detectors.base import Seen
 from detectors.engine.engine import Engine
+from detectors.engine.firings import Completed
 from detectors.engine.sums import Sums, scope_values
 from detectors.facts import Facts
 from detectors.inspect import ALL, inspect, see
@@ -73,6 +74,11 @@ class Recorder(SigmaRules):
         found = super().judge(seen, trace, run, facts)
         self.note(found)
         return found
+
+    def completed(self, engine: Engine, done: Completed, seen: Seen) -> list[Finding]:
+        """Note a correlation that came to hold, also one that only feeds others."""
+        self.fired.add(done.correlation)
+        return super().completed(engine, done, seen)
 
     def note(self, found: Sequence[Finding]) -> None:
         """Note what findings of correlations say."""

@@ -11,9 +11,11 @@ from rich.table import Table
 
 from detectors.base import shown
 from lictor.backtest import Backtest
+from lictor.bundles import engine_of, folder
 from lictor.evaluate import Evaluation, truth_of, unlabelled
 from lictor.policy_file import load_policies
 from lictor.sessions import Session, labelled_sessions, read_tools, session_of
+from lictor.settings import Settings
 from schemas.errors import BadInput
 
 _FILE = click.Path(path_type=Path)
@@ -27,6 +29,8 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--policy", type=_FILE, help="Policy file. Default: every tool granted; calls wait once untrusted is read."
 )
+@click.option("--rules", multiple=True, type=_FILE, help="Folder or file of Sigma rules; several.")
+@click.option("--no-pack", is_flag=True, help="Leave out the rules that came with Lictor.")
 @click.option("--list", "most", default=20, help="How many misses and honest interruptions to list.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def evaluate(
@@ -35,8 +39,10 @@ def evaluate(
     history: Path | None,
     tools: Path | None,
     policy: Path | None,
+    rules: tuple[Path, ...],
     most: int,
     *,
+    no_pack: bool,
     as_json: bool,
 ) -> None:
     """Judge labelled recordings as live, and say how many attacks were stopped in time and how many honest runs held up.
@@ -46,7 +52,8 @@ def evaluate(
     """
     del kind
     declared = read_tools(tools) if tools else {}
-    bench = Backtest(load_policies(policy, issued_us=1) if policy else None)
+    engine = engine_of([*([] if no_pack else [folder()]), *rules, *Settings.read().rules])
+    bench = Backtest(load_policies(policy, issued_us=1) if policy else None, engine)
     if history is not None:
         for data in labelled_sessions(history):
             bench.judge(_session(data, declared, str(history)))

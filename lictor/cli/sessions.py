@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lictor import interrupts
 from lictor.backtest import Backtest, Result, write_results
+from lictor.bundles import engine_of, folder
 from lictor.history import History
 from lictor.ingest import Ingest, Ingested
 from lictor.interrupts import interruptible
@@ -133,7 +134,8 @@ def backtest(
     del kind
     if any(found is not None and out.exists() and found.exists() and out.samefile(found) for found in (file, history)):
         raise BadInput("--out names the file that is read; name another", where=str(out))
-    bench = Backtest(load_policies(policy, issued_us=1) if policy else None)
+    engine = engine_of([folder(), *Settings.read().rules])
+    bench = Backtest(load_policies(policy, issued_us=1) if policy else None, engine)
     declared = read_tools(tools) if tools else {}
     if history is not None:
         with progress("history", _count(history)) as advance:

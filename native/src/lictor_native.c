@@ -192,7 +192,7 @@ static int insert(PyObject *array, uint32_t hash, uint32_t most) {
     char *table = PyByteArray_AS_STRING(array);
     uint32_t slots = (uint32_t)((size - 4) / 4), count;
     memcpy(&count, table, 4);
-    if (count * 4 >= slots * 3) {
+    if (count * 8 >= slots * 7) {
         uint32_t i = hash & (slots - 1);
         for (uint32_t n = 0; n < slots && slots_of(table)[i]; n++, i = (i + 1) & (slots - 1)) {
             if (slots_of(table)[i] == hash) return 0;

@@ -9,6 +9,7 @@ import pytest
 
 from lictor import ingest
 from lictor.backtest import Backtest
+from lictor.bundles import engine_of, folder
 from lictor.history import History
 from lictor.ingest import Ingest
 from lictor.sessions import read_sessions
@@ -54,12 +55,12 @@ def test_every_step_is_counted_and_findings_are_those_of_the_backtest(
         done = asyncio.run(Ingest(world.settings, policies=None, tools={}).run(file, history))
     assert done.complete()
     assert (done.sessions, done.published, done.archived, done.dead_lettered) == (30, 300, 300, 0)
-    bench = Backtest(None)
+    bench = Backtest(None, engine_of([folder()]))
     judged = [found.finding.finding_id for entry in read_sessions(file) for found in bench.judge(entry).found]
     live = [finding.finding_id for finding in world.messages(world.topics.findings, Finding)]
     assert judged
     assert set(live) == set(judged)
-    assert done.findings["lictor.tainted_egress", "attack_success"] == 10
+    assert done.findings["lictor.injected.value", "attack_success"] == 10
 
 
 def test_garbage_on_other_topics_holds_nothing_up(
@@ -78,4 +79,4 @@ def test_garbage_on_other_topics_holds_nothing_up(
         done = asyncio.run(Ingest(world.settings, policies=None, tools={}).run(file, history))
     assert done.complete()
     assert (done.published, done.archived, done.dead_lettered) == (10, 10, 0)
-    assert done.findings["lictor.tainted_egress", "attack_success"] == 1
+    assert done.findings["lictor.injected.value", "attack_success"] == 1

@@ -59,10 +59,10 @@ STATES = st.builds(TraceState, FLOWS, st.dictionaries(texts(9), RUNS, max_size=2
 TRACES = st.builds(
     TraceEntry,
     texts(9),
+    st.integers(0, 1 << 60),
+    st.integers(-1, 1 << 60),
     STATES,
     st.none() | STATES,
-    last_us=st.integers(0, 1 << 60),
-    offset=st.integers(-1, 1 << 60),
 )
 
 
@@ -181,10 +181,30 @@ def test_a_restored_trace_has_not_changed() -> None:
 def test_idle_traces_are_found_by_append_time() -> None:
     """Memory would only ever grow."""
     memory = Memory(9)
-    for name, at in (("a", 5), ("b", 50), ("c", 7)):
-        memory.put(name, TraceEntry("x", last_us=at))
-    assert memory.idle(10) == ["a", "c"]
-    assert memory.idle(0) == []
+    for name, owner, at in (("a", "x", 5), ("b", "x", 50), ("c", "y", 7)):
+        memory.put(name, TraceEntry(owner, last_us=at))
+    assert sorted(memory.oldest()) == [("a", 5), ("c", 7)]
+
+
+def test_a_trace_that_rests_is_the_same_when_it_is_woken() -> None:
+    """What an agent read an hour ago would no longer count against what it sends now."""
+    memory = Memory(9, awake=2)
+    for name in "abcd":
+        entry, _ = memory.open(name, "x")
+        entry.last_us = ord(name)
+        entry.marked.flow.said.extend(name.encode())
+    packed = {name: memory.packed(name) for name in "abcd"}
+    assert isinstance(memory.pools["x"]["a"], bytes)
+    assert dict(memory.oldest()) == {"a": ord("a")}
+    assert {name: encode_state(entry) for name, entry in memory.traces()} == packed
+    woken = memory.get("a")
+    assert woken is not None
+    assert (woken.last_us, woken.marked.flow.said) == (ord("a"), b"a")
+    woken.last_us = 1
+    memory.open("c", "x")
+    memory.open("d", "x")
+    assert memory.get("a") is not woken
+    assert memory.open("a", "x")[0].last_us == 1
 
 
 class Memories(RuleBasedStateMachine):
@@ -192,7 +212,8 @@ class Memories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.memory = Memory(3)
+        self.memory = Memory(3, awake=2)
+        self.said: dict[str, int] = {}
 
     @rule(key=st.sampled_from("abcdefghij"), owner=st.sampled_from("xy*"))
     def opened(self, key: str, owner: str) -> None:
@@ -203,12 +224,16 @@ class Memories(RuleBasedStateMachine):
         assert known is None or known is state
         assert known is None or not evicted or state.owner != UNKNOWN_POOL
         assert evicted != key
+        self.said.pop(evicted, None)
+        assert state.offset == self.said.get(key, -1)
+        state.offset = self.said[key] = self.said.get(key, -1) + 1
 
     @rule(key=st.sampled_from("abcdefghij"))
     def forgotten(self, key: str) -> None:
         """Forget a trace."""
         if self.memory.get(key) is not None:
             self.memory.forget(key)
+            del self.said[key]
             assert self.memory.get(key) is None
 
     @invariant()

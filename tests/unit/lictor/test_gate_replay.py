@@ -106,8 +106,8 @@ def test_a_narrowed_call_is_replayed_with_what_its_tool_would_have_got(mode: Age
 def test_what_a_trace_has_read_is_what_the_gate_in_the_process_would_know() -> None:
     """A grant that ends once something untrusted was read would never end in a backtest."""
     reading = Reading("0" * 32, 1, "read")
-    both = TraceEntry("a", TraceState(FlowState(untrusted=[reading], sensitive=[reading])))
-    one = TraceEntry("a", TraceState(FlowState(sensitive=[reading])))
+    both = TraceEntry("a", marked=TraceState(FlowState(untrusted=[reading], sensitive=[reading])))
+    one = TraceEntry("a", marked=TraceState(FlowState(sensitive=[reading])))
     assert [reads_so_far(state) for state in (None, TraceEntry("a"), one, both)] == [
         (),
         (),

@@ -12,7 +12,9 @@ from schemas.liveness import Liveness
 from schemas.message import Message
 from schemas.policy import ANY_AGENT
 from schemas.receipt import Receipt
+from schemas.rule_bundle import BUNDLE_KEY, RuleBundle
 from schemas.seal import MARK, agent_key, mark
+from schemas.taint import Taint
 from streams.knowledge import MAX_UNBELIEVED, Knowledge
 from streams.topics import Topic
 from tests.unit.streams._builders import AGENT, NOW_MS, RUN, TRACE, Read, World, policy, rules
@@ -344,3 +346,46 @@ def test_a_publisher_can_wait_until_its_policy_is_in_force() -> None:
     know.apply(sent(world, "policy", "person", offset=41))
     know.apply(sent(world, "rules", "", offset=6))
     assert know.applied == {"t.policies": 42, "t.rules": 7}
+
+
+def tainted(name: str = "memory-1", **fields: Any) -> Taint:
+    """Return what `detect` says of a record that untrusted content wrote."""
+    base = {"kind": "memory", "name": name, "agent_id": AGENT, "time_us": 1, "expires_us": 1 << 60}
+    return Taint.model_validate({**base, **fields})
+
+
+@pytest.mark.parametrize(
+    ("role", "key", "known"),
+    [("detect", "memory:memory-1", True), ("detect", "memory:other", False), ("", "memory:memory-1", False)],
+)
+def test_a_taint_is_believed_from_detect_about_what_it_names(role: str, key: str, known: bool) -> None:
+    """Anybody could mark memory as poisoned, or an attacker's as clean, for every worker."""
+    world = World()
+    know, message = world.knowledge(), tainted()
+    topic = world.topics.taints
+    know.apply(world.signed(topic, key, message, role) if role else world.read(topic, key, message.value()))
+    assert ("memory-1" in know.facts.taints) is known
+
+
+def test_an_older_bundle_does_not_come_back() -> None:
+    """Who replays last year's signed rules would switch off what was added since."""
+    world = World()
+    know, topic = world.knowledge(), world.topics.rules
+    for offset, version in enumerate((2, 1, 2)):
+        bundle = RuleBundle.of({"a.yml": str(version)}, version, 1)
+        know.apply(world.signed(topic, BUNDLE_KEY, bundle, "person", offset=offset))
+    assert know.bundle is not None
+    assert know.bundle.version == 2
+    assert know.counters["refused_old_version"] == 2
+    assert know.applied[topic.name] == 0, "published, and not in force before it is compiled"
+    know.bundle_in_force(know.bundle)
+    assert know.applied[topic.name] == 3
+
+
+def test_rules_of_nobody_who_may_publish_them_are_not_taken() -> None:
+    """Whoever can write to the topic could put his own rules in force."""
+    world = World()
+    know, bundle = world.knowledge(), RuleBundle.of({"a.yml": "x"}, 1, 1)
+    know.apply(world.read(world.topics.rules, BUNDLE_KEY, bundle.value()))
+    know.apply(world.signed(world.topics.rules, BUNDLE_KEY, bundle, "detect"))
+    assert know.bundle is None
