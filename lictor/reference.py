@@ -22,6 +22,7 @@ from schemas import export
 from schemas.seal import SIGNERS, Keyring, Signer, public_bytes
 from streams.detect import Detect
 from streams.knowledge import Knowledge
+from streams.profile import Profile
 from streams.respond import Respond
 from streams.topics import DAY_MS, Topic, Topics
 
@@ -124,7 +125,7 @@ def readers(topics: Topics) -> dict[str, list[str]]:
     """Return topic → who reads it, asked of the streams themselves."""
     private = Ed25519PrivateKey.generate()
     know, signer = Knowledge(topics, Keyring(public_bytes(private))), Signer("", private)
-    streams = (Detect(know, signer, "", 1), Respond(know, signer, ""))
+    streams = (Detect(know, signer, "", 1), Respond(know, signer, ""), Profile(know, signer, ""))
     read = {
         **{s.name: (*s.inputs, *workers.followed(s.name, topics), topics.checkpoints) for s in streams},
         "archive": topics.archived(),

@@ -21,7 +21,8 @@ LATELY: Final = 1000.0
 """Uses over which what was new fades."""
 SURPRISING: Final = 1.5
 """Powers of ten: one in thirty."""
-STRIKING: Final = 2.4
+STRIKING: Final = 2.0
+"""One in a hundred."""
 ROLL_OUT_US: Final = 1_800_000_000
 """After a new version, what it uses for the first time belongs to its roll-out."""
 WEIGHT: Final[dict[SightingKind, float]] = {

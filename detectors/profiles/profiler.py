@@ -137,6 +137,7 @@ class Profiler:
         )
         profile.runs += max(0, profile.total("run_started") - steps_before)
         profile.last_us = max(profile.last_us, told.last_us)
+        profile.returned |= profile.silent
         profile.silent = False
         _take_runs(profile, told)
         take_windows(profile, told.partition, told.windows)

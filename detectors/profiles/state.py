@@ -78,6 +78,8 @@ class AgentProfile(msgspec.Struct, array_like=True):
     odd: dict[str, int] = {}
     """Findings of odd windows that a person may still judge → the window."""
     silent: bool = False
+    returned: bool = False
+    """It is back from an absence that was told of: that gap is no example of its rhythm."""
     silent_runs: list[str] = []
     told_us: int = 0
     changed_us: int = 0

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from detectors.base import Seen
 from detectors.words import strings_in
 from schemas.sighting import SightingKind
 from schemas.step import Step
@@ -31,10 +30,8 @@ class Use(NamedTuple):
     digest: str = ""
 
 
-def uses_of(seen: Seen) -> Iterator[Use]:
-    """Yield what a step uses; a call that the gate refused has used nothing."""
-    step = seen.step
-    yield from _whoever(step)
+def uses_of(step: Step) -> Iterator[Use]:
+    """Yield what a step itself uses; a call that the gate refused has used nothing."""
     if step.kind == "tool_call":
         if step.gate is None or step.gate.verdict not in ("deny", "ask"):
             yield Use("tool", step.tool)
@@ -48,7 +45,8 @@ def uses_of(seen: Seen) -> Iterator[Use]:
         yield from _declared(step)
 
 
-def _whoever(step: Step) -> Iterator[Use]:
+def whoever(step: Step) -> Iterator[Use]:
+    """Yield who acts in a step, for whom and with what: the same all through a run, or nearly."""
     yield Use("agent", step.agent_id)
     if step.version:
         yield Use("version", step.version)

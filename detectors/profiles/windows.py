@@ -50,7 +50,9 @@ def closed(profile: AgentProfile, now_us: int) -> Iterator[tuple[int, dict[str, 
 
 
 def _note_rhythm(profile: AgentProfile, start_us: int) -> None:
-    if profile.closed_us:
+    if profile.returned:
+        profile.returned = False
+    elif profile.closed_us:
         profile.gaps_us = [*profile.gaps_us, start_us - profile.closed_us][-MOST_GAPS:]
     profile.closed_us = start_us
     profile.active += 1

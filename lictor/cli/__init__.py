@@ -37,6 +37,7 @@ def _let(handler: "signal._HANDLER") -> bool:
 def add_verbs(app: "click.Group") -> None:
     """Add every verb, in the order in which a newcomer meets them."""
     from lictor.cli import (  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+        agents,
         bench,
         demo,
         doctor,
@@ -62,7 +63,7 @@ def add_verbs(app: "click.Group") -> None:
         run.up,
         look.status,
         look.tail,
-        look.agents,
+        agents.agents,
         look.sql,
         order.kill,
         order.pause,
