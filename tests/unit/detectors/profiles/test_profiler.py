@@ -14,7 +14,7 @@ def test_a_new_tool_of_a_settled_agent_is_told_and_of_a_young_one_is_not() -> No
     for tool in ("a.read", "b.read", "c.read"):
         telling.calls(3, tool)
     assert telling.claims() == []
-    telling.calls(300)
+    telling.calls(500)
     telling.calls(1, "mail.send")
     assert telling.claims() == ["lictor.novelty.use"]
     assert "mail.send" in telling.found[0].reason
