@@ -40,5 +40,9 @@ class Sighting(Message):
     trace_id: str = ""
     step_id: str
     seq: int = Field(default=0, ge=0)
+    partition: int = Field(default=0, ge=0)
+    """Of the steps, in which it was seen."""
+    uses: int = Field(default=0, ge=0)
+    """How often the agent had used anything of this kind there."""
     identity: Identity = "marked"
     append_time_us: Micros

@@ -80,7 +80,7 @@ class Detect(Stream):
         self.know.facts.values = self.values
         memory = self.memories[partition] = Memory(self.know.facts.rules.bounds.traces_per_agent)
         heap = self.deadlines[partition] = []
-        activities = self.activities[partition] = Activities()
+        activities = self.activities[partition] = Activities(partition)
         for name, entry in entries.items():
             try:
                 if name.startswith(ACTIVITY):
@@ -279,8 +279,8 @@ class Detect(Stream):
 
     def _activity(self) -> Iterator[Output]:
         """Tell what agents have done since it was last told."""
-        for partition, activities in self.activities.items():
-            for told in activities.messages(partition, TOLD_AT_ONCE):
+        for activities in self.activities.values():
+            for told in activities.messages(TOLD_AT_ONCE):
                 self.counters["activity"] += 1
                 yield signed(self.topics.activity, told.agent_id, told, self.signer)
 

@@ -114,6 +114,10 @@ class AgentActivity(msgspec.Struct, array_like=True):
         if len(self.windows) > WINDOWS:
             self._add(self.windows.pop(0))
 
+    def used(self, kind: str) -> int:
+        """Return how often something of a kind was used."""
+        return self.uses.get(kind, 0) + sum(window.uses.get(kind, 0) for window in self.windows)
+
     def _add(self, done: OpenWindow) -> None:
         """Put a window that is told of no more into the totals."""
         self.steps += done.steps
@@ -168,7 +172,8 @@ _decode = msgspec.msgpack.Decoder(AgentActivity).decode
 class Activities:
     """All agents of one partition of steps, the longest silent first; over the bound that one is forgotten."""
 
-    def __init__(self, most: int = MOST_AGENTS) -> None:
+    def __init__(self, partition: int = 0, most: int = MOST_AGENTS) -> None:
+        self.partition = partition
         self.most = most
         self.by_agent: OrderedDict[str, AgentActivity] = OrderedDict()
         self.changed: set[str] = set()
@@ -202,7 +207,8 @@ class Activities:
         if who not in self._who:
             self._who.add(who)
             used = [*whoever(step), *used]
-        return [_sighting(seen, use) for use in used if self._is_new(step.agent_id, use)] if used else []
+        new = [use for use in used if self._is_new(step.agent_id, use)] if used else ()
+        return [_sighting(seen, use, self.partition, found.used(use.kind)) for use in new]
 
     def _of(self, agent_id: str) -> AgentActivity:
         found = self.by_agent.get(agent_id)
@@ -245,13 +251,13 @@ class Activities:
             raise BadRecord("checkpoint", str(error)) from None
         self.by_agent[found.agent_id] = found
 
-    def messages(self, partition: int, most: int) -> Iterator[Activity]:
+    def messages(self, most: int) -> Iterator[Activity]:
         """Yield the totals of agents that did something since they were last published, so many at most."""
         for _ in range(min(most, len(self.untold))):
-            yield self.by_agent[self.untold.pop()].message(partition)
+            yield self.by_agent[self.untold.pop()].message(self.partition)
 
 
-def _sighting(seen: Seen, use: Use) -> Sighting:
+def _sighting(seen: Seen, use: Use, partition: int, uses: int) -> Sighting:
     step = seen.step
     return Sighting(
         agent_id=step.agent_id,
@@ -263,6 +269,8 @@ def _sighting(seen: Seen, use: Use) -> Sighting:
         trace_id=step.trace_id,
         step_id=step.step_id,
         seq=step.seq,
+        partition=partition,
+        uses=uses,
         identity=seen.identity,
         append_time_us=max(0, seen.append_us),
     )

@@ -50,6 +50,8 @@ _GRAVE: Final[frozenset[Trait]] = frozenset({"egress", "executes_code", "spends"
 
 def judge_use(profile: AgentProfile, seen: Sighting, facts: Facts) -> list[Finding]:
     """Learn a sighting; return what is new and surprising about it."""
+    used = profile.used.setdefault(seen.kind, {})
+    used[seen.partition] = max(seen.uses, used.get(seen.partition, 0))
     known, new = profile.learn(seen.kind, seen.name, seen.append_time_us)
     if seen.kind == "version":
         return _judge_version(profile, seen, facts, new=new)

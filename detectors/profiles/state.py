@@ -54,6 +54,8 @@ class AgentProfile(msgspec.Struct, array_like=True):
     counts: dict[str, int] = {}
     """Kind → names known."""
     parts: dict[int, Part] = {}
+    used: dict[str, dict[int, int]] = {}
+    """Kind → partition of steps → uses there, as sightings say: no surprise may depend on which topic is read first."""
     fresh: dict[str, tuple[float, int]] = {}
     """Kind → (names that were new lately, fading; uses when the last one came)."""
     open_runs: dict[str, int] = {}
@@ -99,7 +101,7 @@ class AgentProfile(msgspec.Struct, array_like=True):
 
     def uses(self, kind: SightingKind) -> int:
         """Return how often something of a kind was used."""
-        return sum(part.uses.get(kind, 0) for part in self.parts.values())
+        return sum(self.used.get(kind, {}).values())
 
     def total(self, kind: str) -> int:
         """Return how many steps of a kind there were."""

@@ -5,6 +5,8 @@ ALTER TABLE sightings ADD COLUMN IF NOT EXISTS version String;
 ALTER TABLE sightings ADD COLUMN IF NOT EXISTS trace_id String;
 ALTER TABLE sightings ADD COLUMN IF NOT EXISTS seq UInt64;
 ALTER TABLE sightings ADD COLUMN IF NOT EXISTS identity LowCardinality(String);
+ALTER TABLE sightings ADD COLUMN IF NOT EXISTS `partition` UInt32;
+ALTER TABLE sightings ADD COLUMN IF NOT EXISTS uses UInt64;
 
 ALTER TABLE activity ADD COLUMN IF NOT EXISTS uses String COMMENT 'JSON object: kind of use to how often';
 ALTER TABLE activity ADD COLUMN IF NOT EXISTS ungated UInt64;

@@ -38,7 +38,7 @@ class Telling:
 
     def tell(self) -> None:
         """Tell what was done so far."""
-        for activity in self.activities.messages(0, 1000):
+        for activity in self.activities.messages(1000):
             self.take(self.profiler.on_activity(activity, self.now_us, self.facts))
 
     def wait(self, seconds: float) -> None:

@@ -28,7 +28,7 @@ def test_totals_are_those_of_all_steps() -> None:
     """Budgets, rates and anomalies would rest on numbers that do not add up."""
     activities = Activities()
     fed(activities, 0, 200)
-    (told,) = activities.messages(0, 10)
+    (told,) = activities.messages(10)
     kinds = [
         random.Random(n).choice(["tool_call", "tool_result", "model_call", "message", "heartbeat"]) for n in range(200)
     ]
@@ -66,7 +66,7 @@ def test_rehearsals_and_what_others_write_in_its_name_do_not_count() -> None:
     activities = Activities()
     assert activities.feed(seen(a_step("tool_call", tool="pay", drill="d"), FACTS, offset=1)) == []
     assert activities.feed(seen(a_step("tool_call", tool="pay"), FACTS, offset=2, identity="forged")) == []
-    assert list(activities.messages(0, 10)) == []
+    assert list(activities.messages(10)) == []
     stranger = a_step("tool_call", tool="pay", agent_id="nobody")
     assert [s.identity for s in activities.feed(seen(stranger, FACTS, offset=3, identity="unmarked"))] != []
 
