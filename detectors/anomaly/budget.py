@@ -12,6 +12,8 @@ BINS: Final = 160
 _BIN: Final = 0.1
 _SETTLED_DAYS: Final = 60
 """Before so many days of agents were seen, the threshold is the first one."""
+_WELL_KNOWN_DAYS: Final = 1000
+"""Before so many, half of the budget is aimed at: what is read off few days is uncertain."""
 _FIRST: Final = 3.0
 _LEAST: Final = 1.3
 _LEAST_ABOVE: Final = 12
@@ -41,6 +43,8 @@ class Budget:
         """Return how strange a moment must be so that this share of days has one."""
         if self.days < _SETTLED_DAYS:
             return _FIRST
+        if self.days < _WELL_KNOWN_DAYS:
+            alarms_per_day /= 2
         share = max(alarms_per_day, _LEAST_ABOVE / self.days)
         above, at = 0.0, BINS
         while at and above < share * self.days:

@@ -19,7 +19,7 @@ class Measure:
 
     name: str
     unit: float = 1.0
-    floor: float = 0.35
+    floor: float = 0.15
     linear: bool = False
     added_up: bool = False
     low_counts: bool = False
@@ -44,16 +44,16 @@ MEASURES: Final = (
     Measure("tool_calls", added_up=True),
     Measure("messages"),
     Measure("errors", added_up=True),
-    Measure("error_share", unit=0.5, linear=True, floor=0.5),
+    Measure("error_share", unit=0.5, linear=True, floor=0.3),
     Measure("tokens", unit=100, added_up=True),
     Measure("money_usd", unit=0.01, added_up=True),
-    Measure("resources", added_up=True),
+    Measure("resources"),
     Measure("egress_bytes", unit=1024, added_up=True),
     Measure("latency_s", unit=0.1),
-    Measure("hand_overs", added_up=True),
-    Measure("entropy_bits", linear=True, floor=0.3, low_counts=True),
+    Measure("hand_overs"),
+    Measure("entropy_bits", linear=True, floor=0.2, low_counts=True),
     Measure("fan_out"),
-    Measure("first_uses"),
+    Measure("first_uses", floor=0.3),
 )
 """Counts of a window but for `error_share` (0 to 1), `latency_s` (mean) and `entropy_bits` (of the mix of tools);
 `first_uses` is how many tools, models and resources the agent had never used before."""

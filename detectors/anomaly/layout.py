@@ -14,15 +14,20 @@ ADDED_UP: Final = (*(measure for measure in MEASURES if measure.added_up), ACTIV
 SUMS: Final = len(ADDED_UP)
 SUMMED_FROM: Final = tuple(at for at, measure in enumerate(MEASURES) if measure.added_up)
 """Of which features the sums are; the last sum, of windows, is of none."""
-CHANNELS: Final = ("window", "hour", "day")
-"""What is judged: the window by itself, the last hour, and the day so far with those before."""
+WINDOW, MINUTES, HOUR_CHANNEL, RHYTHM, DAY_CHANNEL, PACE = range(6)
+CHANNELS: Final = ("window", "minutes", "hour", "rhythm", "day", "pace")
+"""What is judged: the window by itself; how odd the last ones were together; the sums of the last hour; being awake at this
+time of day; the sums of the day, with the days before; and the means of the day's windows, with the days before."""
 SLOTS: Final = 16
 """Eight times of day, of workdays and of weekends."""
 
 LEARNT, DAYS, WEEKEND_DAYS, TODAY, LAST_S = 0, 1, 2, 3, 4
 FLAGGED_TODAY, STRICTER, ALARM_DAY, ALARM = 5, 6, 7, 8
 SETTLED_AGAIN_S, FROZEN, FROZEN_DAYS, FIRST_DAY, LEARNT_BEFORE = 9, 10, 11, 12, 13
-PEAK: Final = 14
+LASTING: Final = 14
+"""How odd the last windows were, added up, fading within a minute or two."""
+PACE_COUNT: Final = 15
+PEAK: Final = 16
 """Today's strangest, by channel."""
 USUAL_PEAK: Final = PEAK + len(CHANNELS)
 """What a day's strangest usually is, by channel."""
@@ -49,9 +54,16 @@ DAY_FROZEN: Final = DAY_USUAL + 2 * SUMS
 DAY_SPREAD: Final = DAY_FROZEN + 2 * SUMS
 DAY_RISEN: Final = DAY_SPREAD + SUMS
 """By how much the days were above the usual, added up."""
-SIZE: Final = DAY_RISEN + SUMS
+PACE_SUM: Final = DAY_RISEN + SUMS
+"""Of all features of the day's windows; over their count, PACE_COUNT, it is the mean."""
+PACE_USUAL: Final = PACE_SUM + MEASURED
+PACE_FROZEN: Final = PACE_USUAL + MEASURED
+PACE_SPREAD: Final = PACE_FROZEN + MEASURED
+PACE_RISEN: Final = PACE_SPREAD + MEASURED
+SIZE: Final = PACE_RISEN + MEASURED
 
 _FIRST_SPREAD: Final = 0.3
+_FIRST_PACE_SPREAD: Final = 0.1
 _FIRST_PEAK: Final = 4.0
 
 
@@ -63,6 +75,8 @@ def empty() -> "array[float]":
         state[USUAL_PEAK + channel] = _FIRST_PEAK
     for at, measure in enumerate(MEASURES):
         state[EXCESS + at] = measure.floor
+        state[PACE_USUAL + at] = -1.0
+        state[PACE_SPREAD + at] = _FIRST_PACE_SPREAD
     for at in range(SUMS):
         state[HOUR_EXCESS + at] = ADDED_UP[at].floor
         state[DAY_USUAL + at] = state[DAY_USUAL + SUMS + at] = -1.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from detectors.anomaly import layout as at
 from detectors.anomaly.features import MEASURES
-from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_slot, weekend
+from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_pace, usual_slot, weekend
 
 _SLOWEST: Final = 0.01
 _SLOWEST_OF_GROUP: Final = 0.002
@@ -17,6 +17,8 @@ _MOST_EXCESS: Final = 3.0
 _HOUR_RATE: Final = 0.02
 _DAY_RATE: Final = 0.15
 _LEAST_DAY_SPREAD: Final = 0.15
+_PACE_OF_AT_LEAST: Final = 24
+_LEAST_PACE_SPREAD: Final = 0.04
 _MOST_RISEN: Final = 12.0
 _FREEZE_AFTER_WINDOWS: Final = 500
 _FREEZE_AFTER_DAYS: Final = 3
@@ -116,6 +118,8 @@ def close_day(state: "array[float]", day: int) -> None:
     state[at.FLAGGED_TODAY] = 0.0
     state[at.STRICTER] *= _FORGETS_A_DAY
     state[at.DAY : at.DAY_USUAL] = array("d", bytes(8 * at.SUMS))
+    state[at.PACE_SUM : at.PACE_USUAL] = array("d", bytes(8 * at.MEASURED))
+    state[at.PACE_COUNT] = 0.0
     state[at.PEAK : at.USUAL_PEAK] = array("d", bytes(8 * len(at.CHANNELS)))
 
 
@@ -133,10 +137,31 @@ def _end_day(state: "array[float]", kind: int) -> None:
             state[at.DAY_RISEN + place] = max(0.0, min(risen, _MOST_RISEN * spread))
         if not flagged:
             _learn_day(state, place, kind, here, rate)
+    _end_pace(state, rate=0.0 if flagged else max(_DAY_RATE, 1 / (state[at.DAYS] + state[at.WEEKEND_DAYS])))
     _learn_peaks(state)
     if not state[at.FROZEN_DAYS] and state[at.DAYS] >= _FREEZE_DAYS_AFTER:
         state[at.FROZEN_DAYS] = 1.0
         state[at.DAY_FROZEN : at.DAY_SPREAD] = state[at.DAY_USUAL : at.DAY_FROZEN]
+        state[at.PACE_FROZEN : at.PACE_SPREAD] = state[at.PACE_USUAL : at.PACE_FROZEN]
+
+
+def _end_pace(state: "array[float]", rate: float) -> None:
+    count = state[at.PACE_COUNT]
+    if count < _PACE_OF_AT_LEAST:
+        return
+    for place in range(at.MEASURED):
+        here, spread = state[at.PACE_SUM + place] / count, state[at.PACE_SPREAD + place]
+        usual = usual_pace(state, place)
+        if usual >= 0:
+            risen = state[at.PACE_RISEN + place] + here - usual - SLACK * spread
+            state[at.PACE_RISEN + place] = max(0.0, min(risen, _MOST_RISEN * spread))
+        followed = state[at.PACE_USUAL + place]
+        if followed < 0:
+            state[at.PACE_USUAL + place] = here
+        elif rate:
+            off = min(1.25 * abs(here - followed), 3 * spread)
+            state[at.PACE_SPREAD + place] = max(_LEAST_PACE_SPREAD, spread + rate * (off - spread))
+            state[at.PACE_USUAL + place] = followed + rate * (here - followed)
 
 
 def _learn_day(state: "array[float]", place: int, kind: int, here: float, rate: float) -> None:

@@ -47,17 +47,21 @@ def describe(
     repeated: bool,
 ) -> Odd:
     """Return what is said of a window, given how strange its features are in each channel."""
-    strangest = found[channel]
+    strangest = found[at.WINDOW] if channel == at.MINUTES else found[channel]
     order = sorted(range(len(strangest)), key=lambda place: -strangest[place])
     places = [place for place in order[:_NAMED] if strangest[place] >= _NEAR * strangest[order[0]]]
-    name = at.CHANNELS[channel]
-    if name == "window":
-        features = [_of_window(state, window, place) for place in places]
-    elif name == "hour":
-        features = [_of_hour(state, slot, place) for place in places]
-    else:
-        features = [_of_day(state, place) for place in places]
+    features = [_feature(state, window, slot, channel, place) for place in places]
     return Odd(ratio / (1 + ratio), tuple(features), repeated)
+
+
+def _feature(state: "array[float]", window: Sequence[float], slot: int, channel: int, place: int) -> Feature:
+    if channel in {at.WINDOW, at.MINUTES}:
+        return _of_window(state, window, place)
+    if channel == at.PACE:
+        return _of_pace(state, place)
+    if channel == at.DAY_CHANNEL:
+        return _of_day(state, place)
+    return _of_hour(state, slot, at.SUMS - 1 if channel == at.RHYTHM else place)
 
 
 def _of_window(state: "array[float]", window: Sequence[float], place: int) -> Feature:
@@ -71,8 +75,6 @@ def _of_window(state: "array[float]", window: Sequence[float], place: int) -> Fe
 def _of_hour(state: "array[float]", slot: int, place: int) -> Feature:
     unit = at.ADDED_UP[place].unit
     usual = state[at.HOUR_USUAL + at.SUMS * strange.usual_slot(state, slot) + place]
-    if strange.never_here(state, slot):
-        usual = 0.0
     spread = state[at.HOUR_TOP + place]
     return Feature(
         f"{at.ADDED_UP[place].name} in the last hour",
@@ -87,8 +89,19 @@ def _of_day(state: "array[float]", place: int) -> Feature:
     usual = strange.usual_day(state, place, strange.weekend(int(state[at.TODAY])))
     spread = 2 * state[at.DAY_SPREAD + place]
     return Feature(
-        f"{at.ADDED_UP[place].name} in a day, these days",
+        f"{at.ADDED_UP[place].name} these days, by the day",
         unit * state[at.DAY + place],
         unit * max(0.0, math.expm1(usual - spread)),
         unit * math.expm1(usual + spread),
+    )
+
+
+def _of_pace(state: "array[float]", place: int) -> Feature:
+    measure = MEASURES[place]
+    usual, spread = strange.usual_pace(state, place), 2 * state[at.PACE_SPREAD + place]
+    return Feature(
+        f"{measure.name} of a window these days, in the mean",
+        measure.unscaled(state[at.PACE_SUM + place] / max(1.0, state[at.PACE_COUNT])),
+        measure.unscaled(usual - spread),
+        measure.unscaled(usual + spread),
     )

@@ -12,8 +12,12 @@ _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600.0
 _BY_TIME_OF_DAY_AFTER_DAYS: Final = 14
 _SLOT_KNOWN: Final = 40
-_ODD_HOUR_EXCESS: Final = 0.9
-_ODD_HOUR_SUM: Final = at.SUMS - 1
+_AWAKE: Final = at.SUMS - 1
+_MINUTES_S: Final = 40.0
+_MOST_OF_ONE: Final = 8.0
+_PACE_FROM: Final = 24
+_PACE_EVERY: Final = 8
+_WEEKENDS_KNOWN: Final = 6
 _DAYS_KNOWN: Final = 5
 SLACK: Final = 0.5
 """The part of a day's usual spread by which it may be above the usual without being counted as risen."""
@@ -38,7 +42,9 @@ def slot_of(start_s: float) -> int:
 
 def add(state: "array[float]", start_s: float, amounts: Sequence[float]) -> None:
     """Add a window's amounts, in units, to the hour and to the day. What lies longer ago has faded, not stopped."""
-    kept = math.exp(-max(0.0, start_s - state[at.LAST_S]) / _HOUR_S)
+    passed = max(0.0, start_s - state[at.LAST_S])
+    kept = math.exp(-passed / _HOUR_S)
+    state[at.LASTING] *= math.exp(-passed / _MINUTES_S)
     state[at.LAST_S] = max(start_s, state[at.LAST_S])
     for place, amount in enumerate(amounts):
         state[at.HOUR + place] = state[at.HOUR + place] * kept + amount
@@ -60,6 +66,12 @@ def of_window(state: "array[float]", window: Sequence[float]) -> list[float]:
     return found
 
 
+def lasting(state: "array[float]", found: Sequence[float]) -> float:
+    """Return how odd the last windows were together, and keep it for the next."""
+    state[at.LASTING] += min(max(found), _MOST_OF_ONE)
+    return state[at.LASTING]
+
+
 def of_hour(state: "array[float]", slot: int, amounts: Sequence[float]) -> list[float]:
     """Return the same for the sums of the last hour that this window added to, beside what the time of day brings."""
     base = at.HOUR_USUAL + at.SUMS * usual_slot(state, slot)
@@ -69,42 +81,68 @@ def of_hour(state: "array[float]", slot: int, amounts: Sequence[float]) -> list[
             beyond = math.log1p(state[at.HOUR + place]) - state[base + place] - state[at.HOUR_TOP + place]
             if beyond > 0:
                 found[place] = beyond / state[at.HOUR_EXCESS + place]
-    if never_here(state, slot):
-        awake = math.log1p(state[at.HOUR + _ODD_HOUR_SUM]) / _ODD_HOUR_EXCESS
-        found[_ODD_HOUR_SUM] = max(found[_ODD_HOUR_SUM], awake)
     return found
 
 
-def of_day(state: "array[float]", day: int, amounts: Sequence[float]) -> list[float]:
-    """Return by how many usual spreads the day so far, with how far the days before had risen, is above the usual."""
-    found = [0.0] * at.SUMS
+def of_rhythm(state: "array[float]", slot: int) -> tuple[float] | None:
+    """Return how odd it is to be awake so much at this time of day: the product of how rare that is and how much it is."""
+    if not _knows_days(state):
+        return None
+    rare = math.log((state[at.HOUR_SEEN + at.SLOTS] + at.SLOTS) / (state[at.HOUR_SEEN + slot] + 1) / at.SLOTS)
+    return (max(0.0, rare) * math.sqrt(state[at.HOUR + _AWAKE]),)
+
+
+def of_day(state: "array[float]", day: int, amounts: Sequence[float]) -> list[float] | None:
+    """Return by how many usual spreads the day so far is above the usual, with how far the days before had risen."""
     if state[at.DAYS] < _DAYS_KNOWN:
-        return found
+        return None
+    found = [0.0] * at.SUMS
     for place, amount in enumerate(amounts):
         if amount > 0:
             usual = usual_day(state, place, weekend(day))
-            if usual >= 0:
+            above = math.log1p(state[at.DAY + place]) - usual
+            if usual >= 0 and above > 0:
                 spread = state[at.DAY_SPREAD + place]
-                risen = state[at.DAY_RISEN + place] + math.log1p(state[at.DAY + place]) - usual
-                found[place] = max(0.0, risen / spread - SLACK)
+                found[place] = max(0.0, (state[at.DAY_RISEN + place] + above) / spread - SLACK)
     return found
+
+
+def of_pace(state: "array[float]", window: Sequence[float]) -> list[float] | None:
+    """Return the same for the means of the day's windows, and add this one to them; None when it is too early to say."""
+    state[at.PACE_COUNT] += 1
+    for place, here in enumerate(window, at.PACE_SUM):
+        state[place] += here
+    count = state[at.PACE_COUNT]
+    if count < _PACE_FROM or count % _PACE_EVERY or state[at.DAYS] + state[at.WEEKEND_DAYS] < _DAYS_KNOWN:
+        return None
+    whole = max(count, math.expm1(usual_day(state, _AWAKE, 0)))
+    found = [0.0] * at.MEASURED
+    for place in range(at.MEASURED):
+        usual = usual_pace(state, place)
+        above = (state[at.PACE_SUM + place] - count * usual) / whole
+        if usual >= 0 and above > 0:
+            found[place] = max(0.0, (state[at.PACE_RISEN + place] + above) / state[at.PACE_SPREAD + place] - SLACK)
+    return found
+
+
+def usual_pace(state: "array[float]", place: int) -> float:
+    """Return the usual mean of a day's windows: frozen once it was known, below 0 before."""
+    return state[(at.PACE_FROZEN if state[at.FROZEN_DAYS] else at.PACE_USUAL) + place]
 
 
 def usual_day(state: "array[float]", place: int, kind: int) -> float:
     """Return what a day of a kind usually sums up to: frozen once it was known, below 0 before."""
-    frozen = state[at.DAY_FROZEN + kind * at.SUMS + place] if state[at.FROZEN_DAYS] else -1.0
-    return frozen if frozen >= 0 else state[at.DAY_USUAL + kind * at.SUMS + place]
+    base = at.DAY_FROZEN if state[at.FROZEN_DAYS] else at.DAY_USUAL
+    usual = state[base + place]
+    return max(usual, state[base + at.SUMS + place]) if kind and state[at.WEEKEND_DAYS] < _WEEKENDS_KNOWN else state[
+        base + kind * at.SUMS + place
+    ]
 
 
 def usual_slot(state: "array[float]", slot: int) -> int:
     """Return by which slot an hour is judged: its own once that is known, else that of all hours."""
     known = state[at.HOUR_SEEN + slot] >= _SLOT_KNOWN and _knows_days(state)
     return slot if known else at.SLOTS
-
-
-def never_here(state: "array[float]", slot: int) -> bool:
-    """Tell whether an agent whose days are known has hardly ever been awake at this time of day."""
-    return state[at.HOUR_SEEN + slot] < _SLOT_KNOWN and _knows_days(state)
 
 
 def _knows_days(state: "array[float]") -> bool:

@@ -32,7 +32,9 @@ _SETTLED_AFTER: Final = 300
 _PEERS_LEARN_OF: Final = 8
 """One window in so many teaches the peer group."""
 _PEERS_KNOWN: Final = 200
-_STRANGER: Final = 1.25
+_STRANGER: Final = 2.0
+_ASKED: Final = 1e-9
+"""Tells a day on which nothing was strange from one that could not be judged."""
 _ALARM_FADES_DAYS: Final = 3.0
 _MOST_STRICTER, _LEAST_STRICTER = 1.1, -0.5
 Kind = Literal["true_positive", "false_positive", "benign"]
@@ -73,12 +75,8 @@ class WindowModel:
         strange.add(state, start_s, amounts)
         self._judged = (agent, start_s, window, amounts)
         slot = strange.slot_of(start_s)
-        found = (
-            strange.of_window(state, window),
-            strange.of_hour(state, slot, amounts),
-            strange.of_day(state, day, amounts),
-        )
-        ratio, channel = self._ratio(state, peers, [max(each) for each in found])
+        found = self._strangeness(state, slot, day, window, amounts)
+        ratio, channel = self._ratio(state, peers, [max(each) + _ASKED if each else 0.0 for each in found])
         if ratio <= 1 or not self._known(state, peers):
             return None
         state[at.FLAGGED_TODAY] += 1
@@ -116,7 +114,7 @@ class WindowModel:
             return
         stricter = state[at.STRICTER] + _MOVES[kind]
         state[at.STRICTER] = max(_LEAST_STRICTER, min(_MOST_STRICTER, stricter))
-        state[at.DAY_RISEN : at.SIZE] = array("d", bytes(8 * at.SUMS))
+        self._forget_risen(state)
         if kind == "benign":
             self._forget_normality(state, start_s)
         elif kind == "true_positive":
@@ -125,6 +123,7 @@ class WindowModel:
                 state[at.MIDDLE : at.EXCESS] = state[at.FROZEN_MIDDLE : at.HOUR]
             if state[at.FROZEN_DAYS]:
                 state[at.DAY_USUAL : at.DAY_FROZEN] = state[at.DAY_FROZEN : at.DAY_SPREAD]
+                state[at.PACE_USUAL : at.PACE_FROZEN] = state[at.PACE_FROZEN : at.PACE_SPREAD]
 
     def forget(self, agent: str) -> None:
         """Drop an agent's profile."""
@@ -153,7 +152,13 @@ class WindowModel:
         state[at.FIRST_DAY] = float(strange.day_of(start_s))
         state[at.HOUR_SEEN : at.HOUR_TOP] = array("d", bytes(8 * (at.SLOTS + 1)))
         state[at.DAY_USUAL : at.DAY_FROZEN] = array("d", [-1.0] * (2 * at.SUMS))
-        state[at.DAY_RISEN : at.SIZE] = array("d", bytes(8 * at.SUMS))
+        state[at.PACE_USUAL : at.PACE_FROZEN] = array("d", [-1.0] * at.MEASURED)
+        self._forget_risen(state)
+
+    @staticmethod
+    def _forget_risen(state: "array[float]") -> None:
+        state[at.DAY_RISEN : at.PACE_SUM] = array("d", bytes(8 * at.SUMS))
+        state[at.PACE_RISEN : at.SIZE] = array("d", bytes(8 * at.MEASURED))
 
     def _peers(self, group: str) -> Peers:
         peers = self.groups.get(group)
@@ -186,6 +191,21 @@ class WindowModel:
                     budget.count(state[at.PEAK + channel])
         close_day(state, day)
         peers.set_thresholds(day, self.alarms_per_day)
+
+    @staticmethod
+    def _strangeness(
+        state: "array[float]", slot: int, day: int, window: Sequence[float], amounts: Sequence[float]
+    ) -> tuple[Sequence[float], ...]:
+        """Return for each channel how strange each of its features is."""
+        by_itself = strange.of_window(state, window)
+        return (
+            by_itself,
+            (strange.lasting(state, by_itself),),
+            strange.of_hour(state, slot, amounts),
+            strange.of_rhythm(state, slot) or (),
+            strange.of_day(state, day, amounts) or (),
+            strange.of_pace(state, window) or (),
+        )
 
     def _ratio(self, state: "array[float]", peers: Peers, strangest: Sequence[float]) -> tuple[float, int]:
         """Return how many times over its threshold the strangest channel is, and which it is."""
