@@ -9,12 +9,12 @@ from array import array
 from typing import Final
 
 BINS: Final = 160
-_BIN: Final = 0.1
+_BIN: Final = 0.2
 _SETTLED_DAYS: Final = 60
 """Before so many days of agents were seen, the threshold is the first one."""
 _WELL_KNOWN_DAYS: Final = 1000
 """Before so many, half of the budget is aimed at: what is read off few days is uncertain."""
-_FIRST: Final = 3.0
+_FIRST: Final = 8.0
 _LEAST: Final = 1.3
 _LEAST_ABOVE: Final = 12
 _HALVED_AT: Final = 60_000.0

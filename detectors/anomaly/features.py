@@ -54,9 +54,12 @@ MEASURES: Final = (
     Measure("entropy_bits", linear=True, floor=0.2, low_counts=True),
     Measure("fan_out"),
     Measure("first_uses", floor=0.3),
+    Measure("unbroken_windows"),
 )
 """Counts of a window but for `error_share` (0 to 1), `latency_s` (mean) and `entropy_bits` (of the mix of tools);
-`first_uses` is how many tools, models and resources the agent had never used before."""
+`first_uses` is how many tools, models and resources the agent had never used before. `unbroken_windows`, in how many
+windows on end the agent has been awake, is counted by the model itself."""
+UNBROKEN: Final = len(MEASURES) - 1
 
 ACTIVE: Final = Measure("active_windows", added_up=True)
 """One for every window in which the agent did anything: how much of an hour and of a day it was awake."""

@@ -27,7 +27,8 @@ SETTLED_AGAIN_S, FROZEN, FROZEN_DAYS, FIRST_DAY, LEARNT_BEFORE = 9, 10, 11, 12, 
 LASTING: Final = 14
 """How odd the last windows were, added up, fading within a minute or two."""
 PACE_COUNT: Final = 15
-PEAK: Final = 16
+UNBROKEN_FOR: Final = 16
+PEAK: Final = 17
 """Today's strangest, by channel."""
 USUAL_PEAK: Final = PEAK + len(CHANNELS)
 """What a day's strangest usually is, by channel."""
@@ -37,7 +38,9 @@ TOP: Final = MIDDLE + MEASURED
 """Half of the windows are below MIDDLE, nineteen of twenty below TOP."""
 EXCESS: Final = TOP + MEASURED
 """By how much those beyond TOP are beyond it, in the mean."""
-FROZEN_MIDDLE: Final = EXCESS + MEASURED
+RECORD: Final = EXCESS + MEASURED
+"""How strange the strangest of the last weeks was, by feature, fading."""
+FROZEN_MIDDLE: Final = RECORD + MEASURED
 FROZEN_TOP: Final = FROZEN_MIDDLE + MEASURED
 HOUR: Final = FROZEN_TOP + MEASURED
 """Sums that fade within an hour."""
@@ -64,7 +67,8 @@ SIZE: Final = PACE_RISEN + MEASURED
 
 _FIRST_SPREAD: Final = 0.3
 _FIRST_PACE_SPREAD: Final = 0.1
-_FIRST_PEAK: Final = 4.0
+_FIRST_RECORD: Final = 4.0
+_FIRST_PEAK: Final = 3.0
 
 
 def empty() -> "array[float]":
@@ -75,6 +79,7 @@ def empty() -> "array[float]":
         state[USUAL_PEAK + channel] = _FIRST_PEAK
     for at, measure in enumerate(MEASURES):
         state[EXCESS + at] = measure.floor
+        state[RECORD + at] = _FIRST_RECORD
         state[PACE_USUAL + at] = -1.0
         state[PACE_SPREAD + at] = _FIRST_PACE_SPREAD
     for at in range(SUMS):
@@ -87,7 +92,7 @@ def empty() -> "array[float]":
 def beginner(group: "array[float]") -> "array[float]":
     """Return the numbers of a new agent: what is normal for its peers, and nothing of its own."""
     state = empty()
-    state[MIDDLE:FROZEN_MIDDLE] = group[MIDDLE:FROZEN_MIDDLE]
+    state[MIDDLE:RECORD] = group[MIDDLE:RECORD]
     state[HOUR_TOP:DAY] = group[HOUR_TOP:DAY]
     last = HOUR_USUAL + SUMS * SLOTS
     state[last : last + SUMS] = group[last : last + SUMS]

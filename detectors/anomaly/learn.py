@@ -7,18 +7,21 @@ from typing import Final
 
 from detectors.anomaly import layout as at
 from detectors.anomaly.features import MEASURES
-from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_pace, usual_slot, weekend
+from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_pace, usual_slot, usual_windows, weekend
 
 _SLOWEST: Final = 0.01
 _SLOWEST_OF_GROUP: Final = 0.002
 _TOP_SHARE: Final = 0.95
 _EXCESS_RATE: Final = 0.05
 _MOST_EXCESS: Final = 3.0
+_MOST_OF_RECORD: Final = 1.5
+_RECORD_FADES, _LEAST_RECORD, _EXCESS_FADES = 0.95, 2.0, 0.04
 _HOUR_RATE: Final = 0.02
 _DAY_RATE: Final = 0.15
 _LEAST_DAY_SPREAD: Final = 0.15
 _PACE_OF_AT_LEAST: Final = 24
 _LEAST_PACE_SPREAD: Final = 0.04
+_MOST_OFF: Final = 8.0
 _MOST_RISEN: Final = 12.0
 _FREEZE_AFTER_WINDOWS: Final = 500
 _FREEZE_AFTER_DAYS: Final = 3
@@ -61,6 +64,9 @@ def _learn_window(state: "array[float]", window: Sequence[float], rate: float) -
         step = max(excess, top - middle)
         if here > top:
             state[at.TOP + place] = top + min(here - top, up * step)
+            strange = (here - top) / excess
+            if strange > state[at.RECORD + place]:
+                state[at.RECORD + place] = min(strange, _MOST_OF_RECORD * state[at.RECORD + place])
             beyond = min(here - top, _MOST_EXCESS * excess)
             state[at.EXCESS + place] = max(_FLOORS[place], excess + _EXCESS_RATE * (beyond - excess))
         else:
@@ -138,6 +144,7 @@ def _end_day(state: "array[float]", kind: int) -> None:
         if not flagged:
             _learn_day(state, place, kind, here, rate)
     _end_pace(state, rate=0.0 if flagged else max(_DAY_RATE, 1 / (state[at.DAYS] + state[at.WEEKEND_DAYS])))
+    _fade(state)
     _learn_peaks(state)
     if not state[at.FROZEN_DAYS] and state[at.DAYS] >= _FREEZE_DAYS_AFTER:
         state[at.FROZEN_DAYS] = 1.0
@@ -149,19 +156,28 @@ def _end_pace(state: "array[float]", rate: float) -> None:
     count = state[at.PACE_COUNT]
     if count < _PACE_OF_AT_LEAST:
         return
+    whole = usual_windows(state)
     for place in range(at.MEASURED):
-        here, spread = state[at.PACE_SUM + place] / count, state[at.PACE_SPREAD + place]
-        usual = usual_pace(state, place)
+        spread, usual = state[at.PACE_SPREAD + place], usual_pace(state, place)
+        here = state[at.PACE_SUM + place] / count
         if usual >= 0:
+            here = usual + (here - usual) * count / whole
             risen = state[at.PACE_RISEN + place] + here - usual - SLACK * spread
             state[at.PACE_RISEN + place] = max(0.0, min(risen, _MOST_RISEN * spread))
         followed = state[at.PACE_USUAL + place]
         if followed < 0:
             state[at.PACE_USUAL + place] = here
         elif rate:
-            off = min(1.25 * abs(here - followed), 3 * spread)
+            off = min(1.25 * abs(here - followed), _MOST_OFF * spread)
             state[at.PACE_SPREAD + place] = max(_LEAST_PACE_SPREAD, spread + rate * (off - spread))
             state[at.PACE_USUAL + place] = followed + rate * (here - followed)
+
+
+def _fade(state: "array[float]") -> None:
+    """Let what was once extreme become less so: a first day is full of firsts."""
+    for place, floor in enumerate(_FLOORS):
+        state[at.RECORD + place] = max(_LEAST_RECORD, _RECORD_FADES * state[at.RECORD + place])
+        state[at.EXCESS + place] -= _EXCESS_FADES * (state[at.EXCESS + place] - floor)
 
 
 def _learn_day(state: "array[float]", place: int, kind: int, here: float, rate: float) -> None:
@@ -171,7 +187,7 @@ def _learn_day(state: "array[float]", place: int, kind: int, here: float, rate: 
         state[at_usual] = here
         return
     spread = state[at.DAY_SPREAD + place]
-    off = min(1.25 * abs(here - usual), 3 * spread)
+    off = min(1.25 * abs(here - usual), _MOST_OFF * spread)
     state[at.DAY_SPREAD + place] = max(_LEAST_DAY_SPREAD, spread + rate * (off - spread))
     state[at_usual] = usual + rate * (here - usual)
 

@@ -8,10 +8,12 @@ from typing import Final
 from detectors.anomaly import layout as at
 from detectors.anomaly.features import MEASURES
 
+WINDOW_S: Final = 10
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600.0
 _BY_TIME_OF_DAY_AFTER_DAYS: Final = 14
 _SLOT_KNOWN: Final = 40
+_RECORD_IS: Final = 3.0
 _AWAKE: Final = at.SUMS - 1
 _MINUTES_S: Final = 40.0
 _MOST_OF_ONE: Final = 8.0
@@ -44,6 +46,7 @@ def add(state: "array[float]", start_s: float, amounts: Sequence[float]) -> None
     """Add a window's amounts, in units, to the hour and to the day. What lies longer ago has faded, not stopped."""
     passed = max(0.0, start_s - state[at.LAST_S])
     kept = math.exp(-passed / _HOUR_S)
+    state[at.UNBROKEN_FOR] = state[at.UNBROKEN_FOR] + 1 if passed <= WINDOW_S else 1.0
     state[at.LASTING] *= math.exp(-passed / _MINUTES_S)
     state[at.LAST_S] = max(start_s, state[at.LAST_S])
     for place, amount in enumerate(amounts):
@@ -52,11 +55,15 @@ def add(state: "array[float]", start_s: float, amounts: Sequence[float]) -> None
 
 
 def of_window(state: "array[float]", window: Sequence[float]) -> list[float]:
-    """Return for each measure by how many usual excesses a window is beyond what nineteen of twenty windows stay below."""
+    """Return for each measure how far a window is beyond what nineteen of twenty windows stay below; 3 is as far as lately."""
     found = [
-        (here - top) / excess if here > top else 0.0
-        for here, top, excess in zip(
-            window, state[at.TOP : at.EXCESS], state[at.EXCESS : at.FROZEN_MIDDLE], strict=True
+        _RECORD_IS * (here - top) / (excess * record) if here > top else 0.0
+        for here, top, excess, record in zip(
+            window,
+            state[at.TOP : at.EXCESS],
+            state[at.EXCESS : at.RECORD],
+            state[at.RECORD : at.FROZEN_MIDDLE],
+            strict=True,
         )
     ]
     for place in _LOW:
@@ -115,14 +122,21 @@ def of_pace(state: "array[float]", window: Sequence[float]) -> list[float] | Non
     count = state[at.PACE_COUNT]
     if count < _PACE_FROM or count % _PACE_EVERY or state[at.DAYS] + state[at.WEEKEND_DAYS] < _DAYS_KNOWN:
         return None
-    whole = max(count, math.expm1(usual_day(state, _AWAKE, 0)))
+    whole = usual_windows(state)
     found = [0.0] * at.MEASURED
     for place in range(at.MEASURED):
         usual = usual_pace(state, place)
         above = (state[at.PACE_SUM + place] - count * usual) / whole
+        if place in _LOW and above < 0:
+            found[place] = max(0.0, -above / state[at.PACE_SPREAD + place] - SLACK)
         if usual >= 0 and above > 0:
             found[place] = max(0.0, (state[at.PACE_RISEN + place] + above) / state[at.PACE_SPREAD + place] - SLACK)
     return found
+
+
+def usual_windows(state: "array[float]") -> float:
+    """Return how many windows a workday usually has, or today's if there were more: a day begun goes on as usual."""
+    return max(state[at.PACE_COUNT], math.expm1(max(0.0, usual_day(state, _AWAKE, 0))))
 
 
 def usual_pace(state: "array[float]", place: int) -> float:

@@ -15,23 +15,24 @@ from typing import Final, Literal
 
 from detectors.anomaly import layout as at
 from detectors.anomaly import strange
-from detectors.anomaly.features import MEASURES, scaled
+from detectors.anomaly.features import MEASURES, UNBROKEN, scaled
 from detectors.anomaly.learn import close_day, learn, learn_for_peers
 from detectors.anomaly.odd import Odd, describe
 from detectors.anomaly.packing import Limits, pack, unpack
 from detectors.anomaly.peers import Peers
 
-WINDOW_S: Final = 10
 _ALARMS_PER_DAY: Final = 0.02
 _CHANNELS: Final = len(at.CHANNELS)
 _NEW_BELOW: Final = 200
 _NEW_FACTOR: Final = 1.5
 _SETTLING_FACTOR: Final = 3.0
 _SETTLING_S: Final = 86_400
-_SETTLED_AFTER: Final = 300
+_SETTLED_AFTER: Final = 150
 _PEERS_LEARN_OF: Final = 8
 """One window in so many teaches the peer group."""
 _PEERS_KNOWN: Final = 200
+_MOST_COUNTED: Final = 1.5
+"""A day far over the threshold counts as one over it: how far an attacker goes does not say what honest agents do."""
 _STRANGER: Final = 2.0
 _ASKED: Final = 1e-9
 """Tells a day on which nothing was strange from one that could not be judged."""
@@ -73,6 +74,7 @@ class WindowModel:
         if day > state[at.TODAY]:
             self._end_day(state, peers, day)
         strange.add(state, start_s, amounts)
+        window[UNBROKEN] = MEASURES[UNBROKEN].scaled(state[at.UNBROKEN_FOR])
         self._judged = (agent, start_s, window, amounts)
         slot = strange.slot_of(start_s)
         found = self._strangeness(state, slot, day, window, amounts)
@@ -89,10 +91,11 @@ class WindowModel:
         state = self._state(agent, peers)
         if self._judged[:2] != (agent, start_s):
             window = scaled(MEASURES, values)
+            window[UNBROKEN] = MEASURES[UNBROKEN].scaled(state[at.UNBROKEN_FOR])
             self._judged = (agent, start_s, window, strange.amounts_of(window))
         _, _, window, amounts = self._judged
         learn(state, start_s, strange.slot_of(start_s), window, amounts)
-        if int(start_s // WINDOW_S) % _PEERS_LEARN_OF == 0:
+        if int(start_s // strange.WINDOW_S) % _PEERS_LEARN_OF == 0:
             learn_for_peers(peers.state, state, window, amounts)
 
     def rolled_out(self, agent: str, start_s: float) -> None:
@@ -188,7 +191,7 @@ class WindowModel:
         if state[at.LEARNT] >= _NEW_BELOW:
             for channel, budget in enumerate(peers.budgets):
                 if state[at.PEAK + channel] > 0:
-                    budget.count(state[at.PEAK + channel])
+                    budget.count(min(state[at.PEAK + channel], _MOST_COUNTED * peers.thresholds[channel]))
         close_day(state, day)
         peers.set_thresholds(day, self.alarms_per_day)
 
