@@ -53,7 +53,7 @@ MEASURES: Final = (
     Measure("hand_overs"),
     Measure("entropy_bits", linear=True, floor=0.2, low_counts=True),
     Measure("fan_out"),
-    Measure("first_uses", floor=0.3),
+    Measure("first_uses"),
     Measure("unbroken_windows"),
 )
 """Counts of a window but for `error_share` (0 to 1), `latency_s` (mean) and `entropy_bits` (of the mix of tools);

@@ -28,7 +28,11 @@ LASTING: Final = 14
 """How odd the last windows were, added up, fading within a minute or two."""
 PACE_COUNT: Final = 15
 UNBROKEN_FOR: Final = 16
-PEAK: Final = 17
+SLOT_NOW, SLOT_COUNT = 17, 18
+"""Which time of day it is, and how many of its windows were learnt since it began: they say nothing of the days before."""
+PEAK_RATIO: Final = 19
+"""By how much today's strangest was over its channel's threshold."""
+PEAK: Final = PEAK_RATIO + 1
 """Today's strangest, by channel."""
 USUAL_PEAK: Final = PEAK + len(CHANNELS)
 """What a day's strangest usually is, by channel."""

@@ -15,7 +15,7 @@ _TOP_SHARE: Final = 0.95
 _EXCESS_RATE: Final = 0.05
 _MOST_EXCESS: Final = 3.0
 _MOST_OF_RECORD: Final = 1.5
-_RECORD_FADES, _LEAST_RECORD, _EXCESS_FADES = 0.95, 2.0, 0.04
+_RECORD_FADES, _LEAST_RECORD, _EXCESS_FADES = 0.95, 2.0, 0.08
 _HOUR_RATE: Final = 0.02
 _DAY_RATE: Final = 0.15
 _LEAST_DAY_SPREAD: Final = 0.15
@@ -25,7 +25,7 @@ _MOST_OFF: Final = 8.0
 _MOST_RISEN: Final = 12.0
 _FREEZE_AFTER_WINDOWS: Final = 500
 _FREEZE_AFTER_DAYS: Final = 3
-_FREEZE_DAYS_AFTER: Final = 10
+_FREEZE_DAYS_AFTER: Final = 7
 _MAY_RISE: Final = 0.4
 """How far the adaptive baseline may rise above the frozen one, as a logarithm: half as much again."""
 _PEAK_RATE: Final = 0.1
@@ -78,6 +78,9 @@ def _learn_window(state: "array[float]", window: Sequence[float], rate: float) -
 
 def _learn_hour(state: "array[float]", slot: int, amounts: Sequence[float], rate: float) -> None:
     judged_by = at.HOUR_USUAL + at.SUMS * usual_slot(state, slot)
+    if state[at.SLOT_NOW] != slot:
+        state[at.SLOT_NOW], state[at.SLOT_COUNT] = float(slot), 0.0
+    state[at.SLOT_COUNT] += 1
     slots = {slot, at.SLOTS}
     for each in slots:
         state[at.HOUR_SEEN + each] += 1
@@ -125,8 +128,8 @@ def close_day(state: "array[float]", day: int) -> None:
     state[at.STRICTER] *= _FORGETS_A_DAY
     state[at.DAY : at.DAY_USUAL] = array("d", bytes(8 * at.SUMS))
     state[at.PACE_SUM : at.PACE_USUAL] = array("d", bytes(8 * at.MEASURED))
-    state[at.PACE_COUNT] = 0.0
-    state[at.PEAK : at.USUAL_PEAK] = array("d", bytes(8 * len(at.CHANNELS)))
+    state[at.PACE_COUNT] = state[at.SLOT_COUNT] = 0.0
+    state[at.PEAK_RATIO : at.USUAL_PEAK] = array("d", bytes(8 * (1 + len(at.CHANNELS))))
 
 
 def _end_day(state: "array[float]", kind: int) -> None:

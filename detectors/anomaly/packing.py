@@ -2,16 +2,15 @@
 
 import hashlib
 from array import array
-from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from detectors.anomaly import layout as at
-from detectors.anomaly.budget import BINS, Budget
+from detectors.anomaly.budget import BINS, Budget, Tally
 from detectors.anomaly.features import MEASURES
-from detectors.anomaly.peers import Peers
 
+Arrays: TypeAlias = "dict[str, array[float]]"
 _FORMAT: Final = 1
 _LAYOUT: Final = hashlib.blake2b(repr((_FORMAT, at.SIZE, at.CHANNELS, MEASURES)).encode(), digest_size=16).digest()
 
@@ -25,29 +24,29 @@ class Limits(msgspec.Struct, array_like=True, frozen=True):
     unprofiled: int
 
 
-class _Group(msgspec.Struct, array_like=True, frozen=True):
-    state: bytes
-    budgets: list[tuple[bytes, float]]
+class _Budget(msgspec.Struct, array_like=True, frozen=True):
+    tallies: list[tuple[bytes, float]]
     thresholds: list[float]
-    thresholds_of_day: int
+    scale: float
+    day: int
 
 
 class _Model(msgspec.Struct, array_like=True, frozen=True):
     layout: bytes
     limits: Limits
     agents: dict[str, bytes]
-    groups: dict[str, _Group]
+    groups: dict[str, bytes]
+    budget: _Budget
 
 
-def pack(limits: Limits, agents: "Mapping[str, array[float]]", groups: Mapping[str, Peers]) -> bytes:
+def pack(limits: Limits, agents: Arrays, groups: Arrays, budget: Budget) -> bytes:
     """Return a model as bytes."""
-    states = {name: state.tobytes() for name, state in agents.items()}
-    return msgspec.msgpack.encode(
-        _Model(_LAYOUT, limits, states, {name: _packed(peers) for name, peers in groups.items()})
-    )
+    tallies = [(tally.counts.tobytes(), tally.days) for tally in budget.tallies]
+    packed = _Budget(tallies, budget.thresholds, budget.scale, budget.day)
+    return msgspec.msgpack.encode(_Model(_LAYOUT, limits, _bytes(agents), _bytes(groups), packed))
 
 
-def unpack(data: bytes) -> "tuple[Limits, dict[str, array[float]], dict[str, Peers]]":
+def unpack(data: bytes) -> tuple[Limits, Arrays, Arrays, Budget]:
     """Return what was packed. Raises ValueError for bytes that are no model, or one of another layout."""
     try:
         model = msgspec.msgpack.decode(data, type=_Model)
@@ -55,8 +54,23 @@ def unpack(data: bytes) -> "tuple[Limits, dict[str, array[float]], dict[str, Pee
         raise ValueError(f"not a model of windows: {error}") from None
     if model.layout != _LAYOUT:
         raise ValueError("a model of windows of another layout: learn it anew")
-    agents = {name: doubles(state, at.SIZE) for name, state in model.agents.items()}
-    return model.limits, agents, {name: _unpacked(group) for name, group in model.groups.items()}
+    states = [
+        {name: doubles(state, at.SIZE) for name, state in kept.items()} for kept in (model.agents, model.groups)
+    ]
+    return model.limits, states[0], states[1], _budget(model.budget)
+
+
+def _bytes(states: Arrays) -> dict[str, bytes]:
+    return {name: state.tobytes() for name, state in states.items()}
+
+
+def _budget(packed: _Budget) -> Budget:
+    if len(packed.tallies) != len(at.CHANNELS) + 1 or len(packed.thresholds) != len(at.CHANNELS):
+        raise ValueError("a model of windows with other channels: learn it anew")
+    budget = Budget(packed.thresholds, packed.day)
+    budget.scale = packed.scale
+    budget.tallies = [Tally(doubles(counts, BINS), days) for counts, days in packed.tallies]
+    return budget
 
 
 def doubles(data: bytes, count: int) -> "array[float]":
@@ -64,15 +78,3 @@ def doubles(data: bytes, count: int) -> "array[float]":
     if len(data) != 8 * count:
         raise ValueError(f"{count} doubles expected, {len(data)} bytes found: learn it anew")
     return array("d", data)
-
-
-def _packed(peers: Peers) -> _Group:
-    budgets = [(budget.counts.tobytes(), budget.days) for budget in peers.budgets]
-    return _Group(peers.state.tobytes(), budgets, peers.thresholds, peers.thresholds_of_day)
-
-
-def _unpacked(group: _Group) -> Peers:
-    budgets = tuple(Budget(doubles(counts, BINS), days) for counts, days in group.budgets)
-    if not len(budgets) == len(group.thresholds) == len(at.CHANNELS):
-        raise ValueError("a model of windows with other channels: learn it anew")
-    return Peers(doubles(group.state, at.SIZE), budgets, list(group.thresholds), group.thresholds_of_day)

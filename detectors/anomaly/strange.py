@@ -95,7 +95,8 @@ def of_rhythm(state: "array[float]", slot: int) -> tuple[float] | None:
     """Return how odd it is to be awake so much at this time of day: the product of how rare that is and how much it is."""
     if not _knows_days(state):
         return None
-    rare = math.log((state[at.HOUR_SEEN + at.SLOTS] + at.SLOTS) / (state[at.HOUR_SEEN + slot] + 1) / at.SLOTS)
+    seen = state[at.HOUR_SEEN + slot] - (state[at.SLOT_COUNT] if slot == state[at.SLOT_NOW] else 0.0)
+    rare = math.log((state[at.HOUR_SEEN + at.SLOTS] + at.SLOTS) / (max(0.0, seen) + 1) / at.SLOTS)
     return (max(0.0, rare) * math.sqrt(state[at.HOUR + _AWAKE]),)
 
 
@@ -111,7 +112,7 @@ def of_day(state: "array[float]", day: int, amounts: Sequence[float]) -> list[fl
             if usual >= 0 and above > 0:
                 spread = state[at.DAY_SPREAD + place]
                 found[place] = max(0.0, (state[at.DAY_RISEN + place] + above) / spread - SLACK)
-    return found
+    return _as_known(state, found)
 
 
 def of_pace(state: "array[float]", window: Sequence[float]) -> list[float] | None:
@@ -131,7 +132,13 @@ def of_pace(state: "array[float]", window: Sequence[float]) -> list[float] | Non
             found[place] = max(0.0, -above / state[at.PACE_SPREAD + place] - SLACK)
         if usual >= 0 and above > 0:
             found[place] = max(0.0, (state[at.PACE_RISEN + place] + above) / state[at.PACE_SPREAD + place] - SLACK)
-    return found
+    return _as_known(state, found)
+
+
+def _as_known(state: "array[float]", found: list[float]) -> list[float]:
+    """Return what is found by days for less, the fewer days it rests on."""
+    days = state[at.DAYS] + state[at.WEEKEND_DAYS]
+    return [each * days / (days + _DAYS_KNOWN) for each in found]
 
 
 def usual_windows(state: "array[float]") -> float:

@@ -15,11 +15,11 @@ from typing import Final, Literal
 
 from detectors.anomaly import layout as at
 from detectors.anomaly import strange
+from detectors.anomaly.budget import Budget
 from detectors.anomaly.features import MEASURES, UNBROKEN, scaled
 from detectors.anomaly.learn import close_day, learn, learn_for_peers
 from detectors.anomaly.odd import Odd, describe
 from detectors.anomaly.packing import Limits, pack, unpack
-from detectors.anomaly.peers import Peers
 
 _ALARMS_PER_DAY: Final = 0.02
 _CHANNELS: Final = len(at.CHANNELS)
@@ -31,8 +31,9 @@ _SETTLED_AFTER: Final = 150
 _PEERS_LEARN_OF: Final = 8
 """One window in so many teaches the peer group."""
 _PEERS_KNOWN: Final = 200
-_MOST_COUNTED: Final = 1.5
-"""A day far over the threshold counts as one over it: how far an attacker goes does not say what honest agents do."""
+_FIRST: Final = (4.0, 5.0, 6.0, 20.0, 8.0, 15.0)
+"""Thresholds by channel, before enough days were counted to read them off."""
+_HOURS_KEPT: Final = 400.0
 _STRANGER: Final = 2.0
 _ASKED: Final = 1e-9
 """Tells a day on which nothing was strange from one that could not be judged."""
@@ -57,7 +58,8 @@ class WindowModel:
         self.most_groups = most_groups
         self.unprofiled = 0
         self.agents: "dict[str, array[float]]" = {}
-        self.groups: dict[str, Peers] = {}
+        self.groups: "dict[str, array[float]]" = {}
+        self.budget = Budget(_FIRST)
         self._judged: tuple[str, float, list[float], list[float]] = ("", -1.0, [], [])
 
     def judge(self, agent: str, group: str, start_s: float, values: Mapping[str, float]) -> Odd | None:
@@ -72,13 +74,13 @@ class WindowModel:
         amounts = strange.amounts_of(window)
         day = strange.day_of(start_s)
         if day > state[at.TODAY]:
-            self._end_day(state, peers, day)
+            self._end_day(state, day)
         strange.add(state, start_s, amounts)
         window[UNBROKEN] = MEASURES[UNBROKEN].scaled(state[at.UNBROKEN_FOR])
         self._judged = (agent, start_s, window, amounts)
         slot = strange.slot_of(start_s)
         found = self._strangeness(state, slot, day, window, amounts)
-        ratio, channel = self._ratio(state, peers, [max(each) + _ASKED if each else 0.0 for each in found])
+        ratio, channel = self._ratio(state, [max(each) + _ASKED if each else 0.0 for each in found])
         if ratio <= 1 or not self._known(state, peers):
             return None
         state[at.FLAGGED_TODAY] += 1
@@ -96,7 +98,7 @@ class WindowModel:
         _, _, window, amounts = self._judged
         learn(state, start_s, strange.slot_of(start_s), window, amounts)
         if int(start_s // strange.WINDOW_S) % _PEERS_LEARN_OF == 0:
-            learn_for_peers(peers.state, state, window, amounts)
+            learn_for_peers(peers, state, window, amounts)
 
     def rolled_out(self, agent: str, start_s: float) -> None:
         """Take note of a declared new version: for a day the agent is learnt anew, and only what is glaring is odd."""
@@ -121,7 +123,7 @@ class WindowModel:
         if kind == "benign":
             self._forget_normality(state, start_s)
         elif kind == "true_positive":
-            state[at.PEAK : at.USUAL_PEAK] = array("d", bytes(8 * _CHANNELS))
+            state[at.PEAK_RATIO : at.USUAL_PEAK] = array("d", bytes(8 * (1 + _CHANNELS)))
             if state[at.FROZEN]:
                 state[at.MIDDLE : at.EXCESS] = state[at.FROZEN_MIDDLE : at.HOUR]
             if state[at.FROZEN_DAYS]:
@@ -135,16 +137,16 @@ class WindowModel:
     def dump(self) -> bytes:
         """Return everything kept, exact to the bit."""
         limits = Limits(self.alarms_per_day, self.most_agents, self.most_groups, self.unprofiled)
-        return pack(limits, self.agents, self.groups)
+        return pack(limits, self.agents, self.groups, self.budget)
 
     @classmethod
     def load(cls, data: bytes) -> "WindowModel":
         """Return the model that was dumped. Raises ValueError for bytes that are none, or of another layout."""
-        limits, agents, groups = unpack(data)
+        limits, agents, groups, budget = unpack(data)
         model = cls(
             alarms_per_day=limits.alarms_per_day, most_agents=limits.most_agents, most_groups=limits.most_groups
         )
-        model.unprofiled, model.agents, model.groups = limits.unprofiled, agents, groups
+        model.unprofiled, model.agents, model.groups, model.budget = limits.unprofiled, agents, groups, budget
         return model
 
     def _forget_normality(self, state: "array[float]", start_s: float) -> None:
@@ -152,8 +154,9 @@ class WindowModel:
         state[at.LEARNT_BEFORE] += state[at.LEARNT]
         state[at.LEARNT] = state[at.DAYS] = state[at.WEEKEND_DAYS] = 0.0
         state[at.FROZEN] = state[at.FROZEN_DAYS] = 0.0
-        state[at.FIRST_DAY] = float(strange.day_of(start_s))
-        state[at.HOUR_SEEN : at.HOUR_TOP] = array("d", bytes(8 * (at.SLOTS + 1)))
+        share = min(1.0, _HOURS_KEPT / max(1.0, state[at.HOUR_SEEN + at.SLOTS]))
+        for slot in range(at.SLOTS + 1):  # when it is awake is not forgotten, only less well known
+            state[at.HOUR_SEEN + slot] *= share
         state[at.DAY_USUAL : at.DAY_FROZEN] = array("d", [-1.0] * (2 * at.SUMS))
         state[at.PACE_USUAL : at.PACE_FROZEN] = array("d", [-1.0] * at.MEASURED)
         self._forget_risen(state)
@@ -163,37 +166,35 @@ class WindowModel:
         state[at.DAY_RISEN : at.PACE_SUM] = array("d", bytes(8 * at.SUMS))
         state[at.PACE_RISEN : at.SIZE] = array("d", bytes(8 * at.MEASURED))
 
-    def _peers(self, group: str) -> Peers:
+    def _peers(self, group: str) -> "array[float]":
         peers = self.groups.get(group)
         if peers is None:
             if len(self.groups) >= self.most_groups and group:
                 return self._peers("")
-            peers = Peers.unknown()
+            peers = at.empty()
             self.groups[group] = peers
         return peers
 
-    def _state(self, agent: str, peers: Peers) -> "array[float]":
+    def _state(self, agent: str, peers: "array[float]") -> "array[float]":
         state = self.agents.get(agent)
         if state is None:
-            state = at.beginner(peers.state)
+            state = at.beginner(peers)
             if len(self.agents) >= self.most_agents:
                 self.unprofiled += 1
             else:
                 self.agents[agent] = state
         return state
 
-    def _known(self, state: "array[float]", peers: Peers) -> bool:
+    def _known(self, state: "array[float]", peers: "array[float]") -> bool:
         """Tell whether there is anything to judge by: windows of the agent's own, or of its peers."""
         learnt = state[at.LEARNT] + state[at.LEARNT_BEFORE]
-        return learnt >= _NEW_BELOW or peers.state[at.LEARNT] >= _PEERS_KNOWN
+        return learnt >= _NEW_BELOW or peers[at.LEARNT] >= _PEERS_KNOWN
 
-    def _end_day(self, state: "array[float]", peers: Peers, day: int) -> None:
+    def _end_day(self, state: "array[float]", day: int) -> None:
         if state[at.LEARNT] >= _NEW_BELOW:
-            for channel, budget in enumerate(peers.budgets):
-                if state[at.PEAK + channel] > 0:
-                    budget.count(min(state[at.PEAK + channel], _MOST_COUNTED * peers.thresholds[channel]))
+            self.budget.count(state[at.PEAK : at.USUAL_PEAK], state[at.PEAK_RATIO])
         close_day(state, day)
-        peers.set_thresholds(day, self.alarms_per_day)
+        self.budget.begin(day, self.alarms_per_day, _FIRST)
 
     @staticmethod
     def _strangeness(
@@ -210,16 +211,19 @@ class WindowModel:
             strange.of_pace(state, window) or (),
         )
 
-    def _ratio(self, state: "array[float]", peers: Peers, strangest: Sequence[float]) -> tuple[float, int]:
+    def _ratio(self, state: "array[float]", strangest: Sequence[float]) -> tuple[float, int]:
         """Return how many times over its threshold the strangest channel is, and which it is."""
         best, which = 0.0, 0
         for channel, here in enumerate(strangest):
             relative = here / state[at.USUAL_PEAK + channel]
             if relative > state[at.PEAK + channel]:
                 state[at.PEAK + channel] = relative
-            if relative > best * peers.thresholds[channel]:
-                best, which = relative / peers.thresholds[channel], channel
-        return best / self._leniency(state), which
+            if relative > best * self.budget.thresholds[channel]:
+                best, which = relative / self.budget.thresholds[channel], channel
+        best /= self._leniency(state)
+        if best > state[at.PEAK_RATIO]:
+            state[at.PEAK_RATIO] = best
+        return best / self.budget.scale, which
 
     def _leniency(self, state: "array[float]") -> float:
         lenient = math.exp(state[at.STRICTER])
