@@ -57,9 +57,7 @@ def _detector(name: str, every: list[LabelledSeries], out: Path) -> list[dict[st
 
 def scores_of(detector: Detector, series: LabelledSeries) -> list[float]:
     """Return a detector's score of every value."""
-    return [
-        detector.score(moment, value) for moment, value in zip(series.times, series.values, strict=True)
-    ]
+    return [detector.score(moment, value) for moment, value in zip(series.times, series.values, strict=True)]
 
 
 def _row(detector: str, result: nab_score.Result) -> dict[str, Any]:

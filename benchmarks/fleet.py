@@ -6,7 +6,6 @@ features; the thresholds of these are set in hindsight, so that they alarm as of
 
 import gc
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final

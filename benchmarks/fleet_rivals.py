@@ -18,7 +18,7 @@ class Rivals:
     def __init__(self, name: str) -> None:
         self._chance = random.Random(f"rival/{name}")
         self._gaussians = [_Gaussian() for _ in _FEATURES]
-        self._today = {name: 0.0 for name in NAMES}
+        self._today = dict.fromkeys(NAMES, 0.0)
         self._planted: dict[str, list[tuple[float, int]]] = {name: [] for name in NAMES}
         self._seen = 0
         self.days: dict[str, list[float]] = {name: [] for name in NAMES}

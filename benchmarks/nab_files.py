@@ -1,8 +1,8 @@
 """Series and labels in the layout of the Numenta Anomaly Benchmark: read as they are, written so that its scorer reads them.
 
-    DIR/data/<folder>/<series>.csv           timestamp,value
-    DIR/labels/combined_windows.json         {"<folder>/<series>.csv": [["<first>", "<last>"], …], …}
-    OUT/<detector>/<folder>/<detector>_<series>.csv    timestamp,value,anomaly_score,label
+DIR/data/<folder>/<series>.csv           timestamp,value
+DIR/labels/combined_windows.json         {"<folder>/<series>.csv": [["<first>", "<last>"], …], …}
+OUT/<detector>/<folder>/<detector>_<series>.csv    timestamp,value,anomaly_score,label
 """
 
 import csv

@@ -66,7 +66,7 @@ def _plant(chance: random.Random, series: Series, events: int, plants: Sequence[
     for at in range(events):
         first = int(count * _PROBATION + at * room + chance.uniform(0, max(1.0, room - 1.5 * width)))
         begins = first + int(width * chance.uniform(0.2, 0.6))
-        if chance.random() > 0.08:  # some of what people label cannot be seen in the numbers
+        if chance.random() > 0.08:  # noqa: PLR2004 - some of what people label cannot be seen in the numbers
             _PLANTS[chance.choice(plants)](chance, series.values, begins, width, spread)
         series.windows.append((first, min(count - 1, first + width)))
 
@@ -81,6 +81,7 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def _spike(chance: random.Random, values: list[float], begins: int, width: int, spread: float) -> None:
+    del width
     tall = spread * chance.uniform(1.0, 4) * chance.choice((1, 1, 1, -0.7))
     for at in range(begins, min(len(values), begins + chance.randint(1, 6))):
         values[at] += tall * chance.uniform(0.7, 1.0)
@@ -94,7 +95,8 @@ def _level(chance: random.Random, values: list[float], begins: int, width: int, 
 
 
 def _flat(chance: random.Random, values: list[float], begins: int, width: int, spread: float) -> None:
-    stuck = values[begins] if chance.random() < 0.5 else min(values)
+    del spread
+    stuck = values[begins] if chance.random() < 0.5 else min(values)  # noqa: PLR2004
     for at in range(begins, min(len(values), begins + width // 2)):
         values[at] = stuck
 
@@ -112,6 +114,7 @@ def _drift(chance: random.Random, values: list[float], begins: int, width: int, 
 
 def _quiet_cycle(chance: random.Random, values: list[float], begins: int, width: int, spread: float) -> None:
     """Most of a day's rhythm is missing."""
+    del chance, spread
     upto = min(len(values), begins + width // 2)
     middle = sum(values[begins:upto]) / max(1, upto - begins)
     for at in range(begins, upto):
@@ -120,7 +123,7 @@ def _quiet_cycle(chance: random.Random, values: list[float], begins: int, width:
 
 def _bursts(chance: random.Random, values: list[float], begins: int, width: int, spread: float) -> None:
     for at in range(begins, min(len(values), begins + width // 2)):
-        if chance.random() < 0.15:
+        if chance.random() < 0.15:  # noqa: PLR2004
             values[at] += spread * chance.expovariate(1.0)
 
 
@@ -140,7 +143,7 @@ _PLANTS: Final[dict[str, Callable[[random.Random, list[float], int, int, float],
 
 def _daily(day: float, sharp: float = 1.0) -> float:
     """Return 0 at night to 1 in the afternoon."""
-    return (0.5 - 0.5 * math.cos(2 * math.pi * (day - 0.12))) ** sharp
+    return float((0.5 - 0.5 * math.cos(2 * math.pi * (day - 0.12))) ** sharp)
 
 
 def _weekday(day: float) -> float:
@@ -185,14 +188,14 @@ def _taxi(chance: random.Random, days: Sequence[float]) -> list[float]:
         slow = 0.97 * slow + chance.gauss(0, noise * 0.3)
         evening = 0.25 * _daily(2 * day)
         shape = (0.15 + _daily(day, 1.4) + evening) * _weekday(day)
-        values.append(round(top * shape * (1 + slow + chance.gauss(0, noise)) / 1.3))
+        values.append(1.0 * round(top * shape * (1 + slow + chance.gauss(0, noise)) / 1.3))
     return values
 
 
 def _ads(chance: random.Random, days: Sequence[float]) -> list[float]:
     base, noise = 10 ** chance.uniform(-1.2, 0.5), chance.uniform(0.1, 0.4)
     return [
-        base * (0.8 + 0.4 * _daily(day)) * math.exp(chance.gauss(0, noise)) * (1 if chance.random() > 0.004 else 2.5)
+        base * (0.8 + 0.4 * _daily(day)) * math.exp(chance.gauss(0, noise)) * (1 if chance.random() > 0.004 else 2.5)  # noqa: PLR2004
         for day in days
     ]
 
@@ -233,7 +236,7 @@ def _drawn(chance: random.Random, days: Sequence[float]) -> list[float]:
     values = []
     for day in days:
         part = day % 1
-        value = {"square": high * (0.35 < part < 0.75), "tooth": high * part, "line": 0.0, "sine": high * _daily(day)}[
+        value = {"square": high * (0.35 < part < 0.75), "tooth": high * part, "line": 0.0, "sine": high * _daily(day)}[  # noqa: PLR2004
             shape
         ]
         values.append(20 + value + chance.uniform(-noise, noise))

@@ -87,8 +87,6 @@ class Budget:
             return
         self.day = day
         each = alarms_per_day / 3
-        self.thresholds = [
-            tally.threshold(each, start) for tally, start in zip(self.tallies, first, strict=False)
-        ]
+        self.thresholds = [tally.threshold(each, start) for tally, start in zip(self.tallies, first, strict=False)]
         scale = self.tallies[-1].threshold(alarms_per_day, _RATIO_BINS) / _RATIO_BINS
         self.scale = min(_MOST_SCALE, max(_LEAST_SCALE, scale))

@@ -48,7 +48,9 @@ def learn(state: "array[float]", start_s: float, slot: int, window: Sequence[flo
         state[at.FROZEN_MIDDLE : at.HOUR] = state[at.MIDDLE : at.EXCESS]
 
 
-def learn_for_peers(group: "array[float]", of: "array[float]", window: Sequence[float], amounts: Sequence[float]) -> None:
+def learn_for_peers(
+    group: "array[float]", of: "array[float]", window: Sequence[float], amounts: Sequence[float]
+) -> None:
     """Move a peer group's normality towards a window of one of its agents."""
     group[at.LEARNT] += 1
     rate = max(_SLOWEST_OF_GROUP, 1 / (group[at.LEARNT] + 10))

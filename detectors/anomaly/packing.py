@@ -54,9 +54,7 @@ def unpack(data: bytes) -> tuple[Limits, Arrays, Arrays, Budget]:
         raise ValueError(f"not a model of windows: {error}") from None
     if model.layout != _LAYOUT:
         raise ValueError("a model of windows of another layout: learn it anew")
-    states = [
-        {name: doubles(state, at.SIZE) for name, state in kept.items()} for kept in (model.agents, model.groups)
-    ]
+    states = [{name: doubles(state, at.SIZE) for name, state in kept.items()} for kept in (model.agents, model.groups)]
     return model.limits, states[0], states[1], _budget(model.budget)
 
 

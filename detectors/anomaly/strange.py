@@ -155,9 +155,11 @@ def usual_day(state: "array[float]", place: int, kind: int) -> float:
     """Return what a day of a kind usually sums up to: frozen once it was known, below 0 before."""
     base = at.DAY_FROZEN if state[at.FROZEN_DAYS] else at.DAY_USUAL
     usual = state[base + place]
-    return max(usual, state[base + at.SUMS + place]) if kind and state[at.WEEKEND_DAYS] < _WEEKENDS_KNOWN else state[
-        base + kind * at.SUMS + place
-    ]
+    return (
+        max(usual, state[base + at.SUMS + place])
+        if kind and state[at.WEEKEND_DAYS] < _WEEKENDS_KNOWN
+        else state[base + kind * at.SUMS + place]
+    )
 
 
 def usual_slot(state: "array[float]", slot: int) -> int:

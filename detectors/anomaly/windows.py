@@ -57,8 +57,8 @@ class WindowModel:
         self.most_agents = most_agents
         self.most_groups = most_groups
         self.unprofiled = 0
-        self.agents: "dict[str, array[float]]" = {}
-        self.groups: "dict[str, array[float]]" = {}
+        self.agents: dict[str, array[float]] = {}
+        self.groups: dict[str, array[float]] = {}
         self.budget = Budget(_FIRST)
         self._judged: tuple[str, float, list[float], list[float]] = ("", -1.0, [], [])
 
@@ -216,13 +216,11 @@ class WindowModel:
         best, which = 0.0, 0
         for channel, here in enumerate(strangest):
             relative = here / state[at.USUAL_PEAK + channel]
-            if relative > state[at.PEAK + channel]:
-                state[at.PEAK + channel] = relative
+            state[at.PEAK + channel] = max(state[at.PEAK + channel], relative)
             if relative > best * self.budget.thresholds[channel]:
                 best, which = relative / self.budget.thresholds[channel], channel
         best /= self._leniency(state)
-        if best > state[at.PEAK_RATIO]:
-            state[at.PEAK_RATIO] = best
+        state[at.PEAK_RATIO] = max(state[at.PEAK_RATIO], best)
         return best / self.budget.scale, which
 
     def _leniency(self, state: "array[float]") -> float:
