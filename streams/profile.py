@@ -25,6 +25,8 @@ from streams.stream import Stream
 Told = Finding | Inventory
 log = logging.getLogger(__name__)
 
+COMMON: Final = "~common"
+"""The checkpoint entry of what agents have in common: what is usual for peers, how strange honest days are."""
 DETECT_S: Final = 5.0
 """A `detect` that has said nothing for so long does not count for how far steps are judged."""
 
@@ -48,7 +50,10 @@ class Profile(Stream):
         profiler = self.profilers[partition] = Profiler()
         for name, entry in entries.items():
             try:
-                profiler.restore(name, entry.state or b"", self.know.facts)
+                if name == COMMON:
+                    profiler.oddity.restore(entry.state or b"")
+                else:
+                    profiler.restore(name, entry.state or b"", self.know.facts)
             except BadRecord:
                 self.counters["checkpoint_entries_refused"] += 1
 
@@ -61,6 +66,8 @@ class Profile(Stream):
         profiler = self.profilers[partition]
         entries: dict[str, bytes | None] = dict.fromkeys(profiler.forgotten)
         entries.update((name, profiler.dump(name)) for name in (profiler.agents if whole else profiler.changed))
+        if entries:
+            entries[COMMON] = profiler.oddity.dump()
         profiler.changed.clear()
         profiler.forgotten.clear()
         return entries

@@ -9,6 +9,7 @@ from detectors.facts import Facts
 from detectors.profiles.claims import SHADOW
 from detectors.profiles.inventory import inventory_of
 from detectors.profiles.novelty import judge_use
+from detectors.profiles.oddity import Oddity
 from detectors.profiles.silence import PEER_US, due_us, judge_silence
 from detectors.profiles.state import AgentProfile, Part, Waiting, decode_profile, encode_profile
 from detectors.profiles.windows import GRACE_US, closed, take_windows
@@ -33,6 +34,7 @@ class Profiler:
 
     def __init__(self, awake: int = AWAKE) -> None:
         self.awake = awake
+        self.oddity = Oddity()
         self.agents: OrderedDict[str, AgentProfile | bytes] = OrderedDict()
         """The least lately told of first."""
         self.changed: set[str] = set()
@@ -60,18 +62,22 @@ class Profiler:
         found = self.agents[agent_id]
         if isinstance(found, bytes):
             found = self.agents[agent_id] = decode_profile(found)
+            self.oddity.wake(found)
         self._unpacked[agent_id] = None
         self._unpacked.move_to_end(agent_id)
         if len(self._unpacked) > self.awake:
             tired, _ = self._unpacked.popitem(last=False)
             resting = self.agents[tired]
             if not isinstance(resting, bytes):
+                self.oddity.pack(resting)
                 self.agents[tired] = encode_profile(resting)
+                self.oddity.rest(tired)
         return found
 
     def _forget(self, agent_id: str) -> None:
         del self.agents[agent_id]
         self._unpacked.pop(agent_id, None)
+        self.oddity.rest(agent_id)
         self._due_of.pop(agent_id, None)
         self.changed.discard(agent_id)
         self.forgotten.add(agent_id)
@@ -85,7 +91,10 @@ class Profiler:
     def dump(self, agent_id: str) -> bytes | None:
         """Return a profile for a checkpoint; None where it is forgotten."""
         found = self.agents.get(agent_id)
-        return encode_profile(found) if isinstance(found, AgentProfile) else found
+        if not isinstance(found, AgentProfile):
+            return found
+        self.oddity.pack(found)
+        return encode_profile(found)
 
     def on_sighting(self, seen: Sighting, facts: Facts) -> Iterator[Finding | Inventory]:
         """Learn what an agent uses; yield what is new about it."""
@@ -99,6 +108,8 @@ class Profiler:
             )
         profile.last_us = max(profile.last_us, seen.append_time_us)
         yield from judge_use(profile, seen, facts)
+        if profile.rolled_out_us == seen.append_time_us and seen.kind == "version":
+            self.oddity.model.rolled_out(seen.agent_id, seen.append_time_us / 1e6)
         if len(profile.known) != known and not profile.changed_us:
             profile.changed_us = seen.append_time_us
         self._plan(profile, facts)
@@ -146,8 +157,7 @@ class Profiler:
 
     def _windows(self, profile: AgentProfile, now_us: int, facts: Facts) -> Iterator[Finding]:
         for start_us, features in closed(profile, now_us):
-            del start_us, features
-        yield from ()
+            yield from self.oddity.judge(profile, start_us, features, facts)
 
     def on_finding(self, found: Finding, append_us: int) -> None:
         """Note that an agent did something grave: what it does around then is no example to learn from."""
@@ -158,10 +168,8 @@ class Profiler:
     def on_verdict(self, word: Verdict) -> None:
         """Learn from what a person says of an odd window."""
         profile = self.get(word.agent_id)
-        if profile is None or word.finding_id not in profile.odd:
-            return
-        self.changed.add(word.agent_id)
-        del profile.odd[word.finding_id]
+        if profile is not None and self.oddity.verdict(profile, word):
+            self.changed.add(word.agent_id)
 
     def on_time(self, now_us: int, facts: Facts) -> Iterator[Finding | Inventory]:
         """Judge what should have been seen by now; tell inventories that are due."""

@@ -86,8 +86,10 @@ class AgentProfile(msgspec.Struct, array_like=True):
     told_us: int = 0
     changed_us: int = 0
     """When its inventory last changed in a way worth telling at once."""
+    firsts_us: list[int] = []
+    """When it first used something, of windows that are not judged yet."""
     model: bytes = b""
-    """The model of its windows, as it packs itself."""
+    """What is usual in its windows (`anomaly.windows`), while the profile is packed."""
 
     def names(self, kind: SightingKind) -> list[str]:
         """Return the names of a kind, in the order in which they were first used."""
@@ -120,6 +122,7 @@ class AgentProfile(msgspec.Struct, array_like=True):
             self.counts[kind] -= 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
         found = self.known[key] = Known(at_us, at_us)
+        self.firsts_us = [*self.firsts_us, at_us][-64:]
         return found, True
 
 

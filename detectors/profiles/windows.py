@@ -46,7 +46,14 @@ def closed(profile: AgentProfile, now_us: int) -> Iterator[tuple[int, dict[str, 
         crowd -= 1
         parts = profile.windows.pop(start_us)
         _note_rhythm(profile, start_us)
-        yield start_us, features_of(parts)
+        yield start_us, features_of(parts) | {"first_uses": _first_uses(profile, start_us)}
+
+
+def _first_uses(profile: AgentProfile, start_us: int) -> int:
+    ends_us = start_us + WINDOW_US
+    count = sum(start_us <= at < ends_us for at in profile.firsts_us)
+    profile.firsts_us = [at for at in profile.firsts_us if at >= ends_us]
+    return count
 
 
 def _note_rhythm(profile: AgentProfile, start_us: int) -> None:
@@ -60,7 +67,7 @@ def _note_rhythm(profile: AgentProfile, start_us: int) -> None:
 
 
 def features_of(parts: Mapping[int, OpenWindow]) -> dict[str, float]:
-    """Return a window in numbers, over all partitions of steps."""
+    """Return a window in numbers, over all partitions of steps: those that `anomaly.features` knows."""
     found = parts.values()
     kinds, tools = _sum(each.by_kind for each in found), _sum(each.by_tool for each in found)
     steps = sum(each.steps for each in found)
@@ -69,18 +76,17 @@ def features_of(parts: Mapping[int, OpenWindow]) -> dict[str, float]:
         "steps": steps,
         "tool_calls": kinds.get("tool_call", 0),
         "model_calls": kinds.get("model_call", 0),
-        "handoffs": kinds.get("handoff", 0),
-        "memory": kinds.get("memory_read", 0) + kinds.get("memory_write", 0),
-        "tools": len(tools),
-        "tool_entropy": _entropy(tools),
+        "messages": kinds.get("message", 0),
+        "hand_overs": kinds.get("handoff", 0),
+        "fan_out": len(tools),
+        "entropy_bits": _entropy(tools),
         "errors": sum(each.errors for each in found),
         "error_share": sum(each.errors for each in found) / steps if steps else 0.0,
-        "tokens_in": sum(each.input_tokens for each in found),
-        "tokens_out": sum(each.output_tokens for each in found),
-        "cost_usd": sum(each.cost_usd for each in found),
+        "tokens": sum(each.input_tokens + each.output_tokens for each in found),
+        "money_usd": sum(each.cost_usd for each in found),
         "egress_bytes": sum(each.egress_bytes for each in found),
         "resources": sum(len(each.resources) for each in found),
-        "latency_ms": sum(each.duration_us for each in found) / 1000 / done if done else 0.0,
+        "latency_s": sum(each.duration_us for each in found) / 1e6 / done if done else 0.0,
     }
 
 

@@ -167,3 +167,40 @@ def test_a_profile_survives_its_checkpoint_and_its_rest() -> None:
     assert dumps[0] == dumps[1] == dumps[2]
     with pytest.raises(BadRecord):
         plain.profiler.restore("x", b"\xc1", plain.facts)
+
+
+def test_an_agent_that_behaves_unlike_itself_is_told_of_with_what_was_usual() -> None:
+    """A runaway, or somebody else at the wheel, would look like work."""
+    telling = Telling()
+    for _ in range(300):
+        telling.calls(3, after_s=3)
+        telling.wait(1)
+    assert [f for f in telling.found if f.rule_id == "lictor.anomaly.window"] == []
+    for _ in range(4):
+        telling.calls(400, after_s=0.02)
+        telling.wait(1)
+    telling.wait(30)
+    odd = [f for f in telling.found if f.rule_id == "lictor.anomaly.window"]
+    assert odd
+    assert "usually" in odd[0].reason
+
+
+def test_what_is_usual_survives_checkpoint_and_rest_to_the_bit() -> None:
+    """After a restart the agent's worst day would be its first."""
+    plain, restarted = Telling(), Telling()
+    restarted.profiler.awake = 1
+    for telling in (plain, restarted):
+        for number in range(60):
+            telling.calls(3, after_s=3)
+            if telling is restarted and number == 30:
+                telling.calls(1, agent_id="other", identity="unmarked")
+                kept = {name: telling.profiler.dump(name) for name in telling.profiler.agents}
+                common = telling.profiler.oddity.dump()
+                telling.profiler = type(telling.profiler)(awake=1)
+                telling.profiler.oddity.restore(common)
+                for name, data in kept.items():
+                    telling.profiler.restore(name, data or b"", telling.facts)
+            elif number == 30:
+                telling.calls(1, agent_id="other", identity="unmarked")
+    assert plain.profiler.dump(AGENT) == restarted.profiler.dump(AGENT)
+    assert plain.profiler.oddity.dump() == restarted.profiler.oddity.dump()
