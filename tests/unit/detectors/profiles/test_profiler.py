@@ -177,7 +177,7 @@ def test_an_agent_that_behaves_unlike_itself_is_told_of_with_what_was_usual() ->
         telling.wait(1)
     assert [f for f in telling.found if f.rule_id == "lictor.anomaly.window"] == []
     for _ in range(4):
-        telling.calls(400, after_s=0.02)
+        telling.calls(3000, after_s=0.003)
         telling.wait(1)
     telling.wait(30)
     odd = [f for f in telling.found if f.rule_id == "lictor.anomaly.window"]
