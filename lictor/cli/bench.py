@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lictor.demo.screen import print_table
 
-NAMES: Final = ("response", "detect", "forensics", "gate", "memory", "fleet")
+NAMES: Final = ("response", "detect", "forensics", "gate", "memory", "fleet", "profile")
 
 
 @click.command()
@@ -26,7 +26,7 @@ NAMES: Final = ("response", "detect", "forensics", "gate", "memory", "fleet")
 @click.option("--rsigma", type=click.Path(exists=True), help="detect: where RSigma is, if not on the PATH.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def bench(name: str, folder: Path | None, steps: int | None, stops: int | None, *, as_json: bool, **more: Any) -> None:
-    """Measure: response (bad step to stop), detect (steps/s), forensics (archive rows/s), gate (µs a call), memory, fleet.
+    """Measure: response (bad step to stop), detect (steps/s), forensics (archive rows/s), gate (µs a call), memory, profile (agents as a whole), fleet.
 
     fleet: false alarms and finds over a simulated month of agents. anomalies: scores the series in DIR, which is laid out
     as the Numenta Anomaly Benchmark is, and keeps nothing but the scores. all: every one but anomalies.
