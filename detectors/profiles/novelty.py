@@ -80,7 +80,7 @@ def _new_use(
     if shared:
         reason += f"; {shared} other agents of its owner use it"
     if grave:
-        reason += f"; the tool {', '.join(sorted(grave))}"
+        reason += f"; its traits: {', '.join(sorted(grave))}"
     severity: Severity = "medium" if surprise >= STRIKING and grave and not shared else "low"
     confidence = min(0.9, 0.25 * surprise) * WEIGHT[seen.kind] * (0.5 if shared else 1.0)
     return NEW_USE.of(

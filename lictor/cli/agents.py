@@ -1,6 +1,7 @@
 """`lictor agents`: who is there, what each uses, who hands work to whom, what has changed."""
 
 import json
+import sys
 import time
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -10,10 +11,12 @@ from rich.console import Console
 
 from detectors.base import shown
 from lictor import agents as known
+from lictor import interrupts
 from lictor.cli.look import show_rows
 from lictor.demo.screen import print_table
 from lictor.history import History
 from lictor.settings import Settings
+from lictor.shadows import witnesses
 from lictor.spans import span_ms
 from schemas.inventory import Inventory
 
@@ -24,7 +27,7 @@ from schemas.inventory import Inventory
 def agents(context: click.Context, *, as_json: bool) -> None:
     """List the agents that were seen: owner, runs, findings, standing orders, tools, share of calls a gate has judged.
 
-    More with a verb: `show`, `graph`, `diff`.
+    More with a verb: `show`, `graph`, `diff`, `shadows`.
     """
     if context.invoked_subcommand is None:
         _list(as_json=as_json)
@@ -107,6 +110,35 @@ def graph(*, form: Literal["mermaid", "dot"], as_json: bool) -> None:
         click.echo(json.dumps({"agents": found.agents, "edges": sorted(found.edges)}))
     else:
         click.echo(known.mermaid(found) if form == "mermaid" else known.graphviz(found))
+
+
+@agents.command()
+@click.option("--since", default="24h", show_default=True, help="How far back to look at findings: 30m, 24h, 7d.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+def shadows(since: str, *, as_json: bool) -> None:
+    """Look for agents and calls that go past Lictor: what was found, what is clean, and what was not looked at.
+
+    Exit status 1 if anything was found.
+    """
+    settings = Settings.read()
+    kafka = settings.kafka or str(settings.running().get("kafka", ""))
+    with History.of(settings) as history:
+        looked = interrupts.run(
+            witnesses(
+                history,
+                known.inventories(history),
+                kafka,
+                settings.namespace,
+                seconds=span_ms(since) // 1000,
+                client=settings.kafka_client,
+            )
+        )
+    if as_json:
+        click.echo(json.dumps([{"where": one.name, "state": one.state, "what": one.what} for one in looked]))
+    else:
+        table: list[list[object]] = [[one.name, one.state, "\n".join(one.what[:12])] for one in looked]
+        print_table(Console(), ["where", "state", "what"], table)
+    sys.exit(1 if any(one.state == "found" for one in looked) else 0)
 
 
 @agents.command()

@@ -26,10 +26,11 @@ NAMES: Final = ("response", "detect", "forensics", "gate", "memory", "fleet", "p
 @click.option("--rsigma", type=click.Path(exists=True), help="detect: where RSigma is, if not on the PATH.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def bench(name: str, folder: Path | None, steps: int | None, stops: int | None, *, as_json: bool, **more: Any) -> None:
-    """Measure: response (bad step to stop), detect (steps/s), forensics (archive rows/s), gate (µs a call), memory, profile (agents as a whole), fleet.
+    """Measure: response (bad step to stop), detect (steps/s), forensics (rows/s), gate (µs a call), memory, profile, fleet.
 
-    fleet: false alarms and finds over a simulated month of agents. anomalies: scores the series in DIR, which is laid out
-    as the Numenta Anomaly Benchmark is, and keeps nothing but the scores. all: every one but anomalies.
+    profile: how soon a new agent, tool or silence is told of, and what an agent costs. fleet: false alarms and finds over
+    a simulated month of agents. anomalies: scores the series in DIR, which is laid out as the Numenta Anomaly Benchmark is,
+    and keeps nothing but the scores. all: every one but anomalies.
 
     Runs alone, on parts of its own; keeps the result, with commit and machine, in benchmarks/results/.
     """
