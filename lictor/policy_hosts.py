@@ -8,12 +8,42 @@ MOST_HOSTS: Final = 8
 MANY: Final = 3
 """So many hosts under one domain stand for the domain."""
 SHARED: Final = frozenset(
-    """
-    amazonaws.com appspot.com azureedge.net azurewebsites.net blogspot.com cloudapp.net cloudfront.net core.windows.net
-    firebaseapp.com fly.dev github.io gitlab.io googleapis.com googleusercontent.com herokuapp.com myshopify.com
-    netlify.app ngrok.io ngrok-free.app onrender.com pages.dev r2.dev render.com repl.co s3.amazonaws.com sharepoint.com
-    supabase.co trycloudflare.com vercel.app web.app windows.net wordpress.com workers.dev zendesk.com
-    """.split()
+    {
+        "amazonaws.com",
+        "appspot.com",
+        "azureedge.net",
+        "azurewebsites.net",
+        "blogspot.com",
+        "cloudapp.net",
+        "cloudfront.net",
+        "core.windows.net",
+        "firebaseapp.com",
+        "fly.dev",
+        "github.io",
+        "gitlab.io",
+        "googleapis.com",
+        "googleusercontent.com",
+        "herokuapp.com",
+        "myshopify.com",
+        "netlify.app",
+        "ngrok.io",
+        "ngrok-free.app",
+        "onrender.com",
+        "pages.dev",
+        "r2.dev",
+        "render.com",
+        "repl.co",
+        "s3.amazonaws.com",
+        "sharepoint.com",
+        "supabase.co",
+        "trycloudflare.com",
+        "vercel.app",
+        "web.app",
+        "windows.net",
+        "wordpress.com",
+        "workers.dev",
+        "zendesk.com",
+    }
 )
 """Domains under which anybody can have a host."""
 _SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ltd", "ne", "net", "nom", "or", "org"})

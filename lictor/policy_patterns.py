@@ -84,6 +84,10 @@ def rounded_up(bound: float) -> float:
     return min((candidate for candidate in signed if candidate >= bound), default=bound)
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _new_ones(values: Sequence[Any]) -> float:
     return sum(1 for count in Counter(values).values() if count == 1) / len(values)
 
@@ -115,11 +119,11 @@ def _text(values: Sequence[str]) -> Pattern:
     if len(hosts) == len(values) and None not in hosts:
         return _hosts([host for host in hosts if host is not None])
     if found := enumeration(values):
-        return Pattern(found, f"{len(set(values))} values, each seen several times")
+        return Pattern(found, f"{_many(len(set(values)), 'value')}, and new ones are not to be expected")
     if folders := _folders(values):
         return folders
     if shape := _shape(set(values)):
-        return Pattern(Test(glob=(shape,)), f"{len(set(values))} values of one shape")
+        return Pattern(Test(glob=(shape,)), f"{_many(len(set(values)), 'value')} of one shape")
     if len(set(values)) <= FEW and len(values) < SETTLED:
         return Pattern(None, "too few values to tell which others are meant")
     return Pattern(None, "free text")
@@ -131,7 +135,7 @@ def _hosts(hosts: Sequence[str]) -> Pattern:
     found = host_globs(set(hosts))
     if not found:
         return Pattern(None, f"{len(set(hosts))} hosts that have no domain in common")
-    return Pattern(Test(domain=found), f"{len(set(hosts))} hosts")
+    return Pattern(Test(domain=found), _many(len(set(hosts)), "host"))
 
 
 def _folders(values: Sequence[str]) -> Pattern | None:
@@ -146,7 +150,7 @@ def _folders(values: Sequence[str]) -> Pattern | None:
     for depth in range(max(parent.count("/") for parent in parents) + 1, 0, -1):
         folders = [_upper(parent, depth) for parent in parents]
         if len(set(folders)) <= MOST_FOLDERS and "/" not in folders and not _open(folders):
-            return Pattern(Test(within=tuple(sorted(set(folders)))), f"paths in {len(set(folders))} folders")
+            return Pattern(Test(within=tuple(sorted(set(folders)))), f"paths in {_many(len(set(folders)), 'folder')}")
     return Pattern(None, "paths that have no folder in common")
 
 

@@ -75,7 +75,9 @@ def suggest(calls: Sequence[Call], policy: AgentPolicy, *, least: int = LEAST) -
     carried = tuple(_carried(own.grants if own else (), kept))
     ids = _Ids({proposed.grant.id for proposed in carried})
     grants = (*carried, *_who(usable, ids), *_tools(kept, ids), *_others(kept, usable, ids))
-    return Proposal(policy.agent_id, grants, _budgets(usable, policy.budgets), tuple(_left_out(calls, named, kept, least)))
+    return Proposal(
+        policy.agent_id, grants, _budgets(usable, policy.budgets), tuple(_left_out(calls, named, kept, least))
+    )
 
 
 def _sayable(name: str) -> bool:
@@ -131,7 +133,9 @@ def _who(usable: Sequence[Step], ids: _Ids) -> Iterator[Proposed]:
     pattern = pattern_of("principal", principals)
     refusing = _refusing(pattern.test)
     if refusing is not None:
-        grant = Grant(id=ids.make("", "not-on-behalf-of-others"), effect="deny", tools=("*",), when={"principal": refusing})
+        grant = Grant(
+            id=ids.make("", "not-on-behalf-of-others"), effect="deny", tools=("*",), when={"principal": refusing}
+        )
         yield Proposed(grant, 0, (f"principals: {pattern.said}",))
 
 
