@@ -79,10 +79,9 @@ def _leaves(path: str, value: dict[str, Any], depth: int) -> Iterator[tuple[str,
     for name, inner in value.items():
         if _NAME.fullmatch(name) is None:
             continue
-        if isinstance(inner, dict) and inner and depth > 1:
+        yield f"{path}.{name}", inner
+        if isinstance(inner, dict) and depth > 1:
             yield from _leaves(f"{path}.{name}", inner, depth - 1)
-        else:
-            yield f"{path}.{name}", inner
 
 
 def _patterns(seen: Sequence[_Seen]) -> dict[str, Pattern]:
@@ -114,4 +113,4 @@ def _said(patterns: Mapping[str, Pattern], held: set[str]) -> tuple[str, ...]:
         why = pattern.said if pattern.test is None else "in some calls only, of too many forms"
         return f"{shown(path)}: no condition ({why})"
 
-    return tuple(line(path, pattern) for path, pattern in sorted(patterns.items()))
+    return tuple(line(path, pattern) for path, pattern in sorted(patterns.items()) if pattern.said)

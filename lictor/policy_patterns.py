@@ -32,11 +32,12 @@ _COARSE: Final = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]")
 _ID_WORDS: Final = frozenset({"id", "ids", "no", "nr", "number", "key", "uid", "pid", "ref", "timestamp", "ts"})
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _MOST_SEGMENTS: Final = 12
+_NOT_IN_IDS: Final = frozenset("*? /\\")
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A condition on one argument; None where nothing describes its values, with the reason in `said`."""
+    """A condition on one argument; None where nothing describes its values, with the reason in `said` ("" for objects)."""
 
     test: Test | None
     said: str
@@ -59,7 +60,7 @@ def pattern_of(name: str, values: Sequence[Any]) -> Pattern:
         return _number(name, flat)
     if all(isinstance(value, str) for value in flat):
         return _text(flat)
-    return Pattern(None, "values of several kinds, or objects")
+    return Pattern(None, "" if all(isinstance(value, dict) for value in flat) else "values of several kinds")
 
 
 def enumeration(values: Sequence[str]) -> Test | None:
@@ -162,7 +163,7 @@ def _upper(folder: str, depth: int) -> str:
 
 def _shape(values: set[str]) -> str:
     """Return the glob of ids that are made alike; "" where they are not. What differs or counts stays open."""
-    if any(not value or len(value) > SHORT or not value.isprintable() or set(value) & set("*? ") for value in values):
+    if any(not value or len(value) > SHORT or not value.isprintable() or set(value) & _NOT_IN_IDS for value in values):
         return ""
     for cut in (_FINE, _COARSE):
         rows = [cut.findall(value) for value in values]
