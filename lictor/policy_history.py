@@ -29,9 +29,9 @@ _COLUMNS: Final = (
     "gate.mode AS gate_mode, gate.policy_version AS policy_version, arguments, asked, cut"
 )
 _PLACE: Final = "toUnixTimestamp64Milli(kafka_time) AS at_ms, kafka_partition, kafka_offset"
-_SINCE: Final = "kafka_time >= fromUnixTimestamp64Milli({since:Int64})"
+SINCE: Final = "kafka_time >= fromUnixTimestamp64Milli({since:Int64})"
 _CALLS: Final = (
-    f"SELECT {_PLACE}, {_COLUMNS} FROM steps WHERE agent_id = {{agent:String}} AND {_SINCE} "  # noqa: S608 - names of ours
+    f"SELECT {_PLACE}, {_COLUMNS} FROM steps WHERE agent_id = {{agent:String}} AND {SINCE} "  # noqa: S608 - names of ours
     "AND kind IN ('tool_call', 'model_call', 'handoff') AND length(arguments) <= {longest:UInt64} "
     "AND (kafka_time, kafka_partition, kafka_offset) < "
     "(fromUnixTimestamp64Milli({at:Int64}), {partition:UInt32}, {offset:UInt64}) "
@@ -39,12 +39,12 @@ _CALLS: Final = (
 )
 _RESULTS: Final = (
     "SELECT step_id, run_id, trace_id, seq, kind, tool, tool_call_id, outcome FROM steps "  # noqa: S608 - names of ours
-    f"WHERE agent_id = {{agent:String}} AND {_SINCE} AND kind IN ('tool_call', 'tool_result') "
+    f"WHERE agent_id = {{agent:String}} AND {SINCE} AND kind IN ('tool_call', 'tool_result') "
     "ORDER BY run_id, trace_id, seq LIMIT 1000000"
 )
 _FLAGS: Final = (
     "SELECT step_id, run_id, trace_id, seq, rule_id, severity FROM findings "  # noqa: S608 - names of ours
-    f"WHERE agent_id = {{agent:String}} AND {_SINCE} AND confidence >= {{sure:Float64}} AND NOT drill "
+    f"WHERE agent_id = {{agent:String}} AND {SINCE} AND confidence >= {{sure:Float64}} AND NOT drill "
     "AND finding_id NOT IN (SELECT finding_id FROM verdicts WHERE signed_by != '' "
     "AND word IN ('false_positive', 'benign') AND finding_id != '') "
     "AND finding_id NOT IN (SELECT arrayJoin(finding_ids) FROM incidents WHERE incident_id IN (SELECT incident_id "

@@ -81,12 +81,12 @@ def _insert(store: Store, table: str, values: list[tuple[bytes, str]], at_ms: in
     store.insert(table, rows, topic)
 
 
-def archive_policy(store: Store, policy: AgentPolicy) -> None:
-    """Put a policy into the history as one that its signer may sign."""
+def archive_policy(store: Store, policy: AgentPolicy, signed_by: str = "person") -> None:
+    """Put a policy into the history as one that its signer may sign, or nobody signed."""
     row = {
         "kafka_topic": f"observed-{os.getpid()}-{next(_PLACES)}.policies", "kafka_partition": 0, "kafka_offset": 0,
         "kafka_time": time.time(), "kafka_key": policy.agent_id, "version": policy.version,
-        "body": policy.value().decode(), "signed_by": "person",
+        "body": policy.value().decode(), "signed_by": signed_by,
     }  # fmt: skip
     store.insert("policies", [json.dumps(row).encode()], row["kafka_topic"])  # type: ignore[arg-type]
 
