@@ -101,11 +101,10 @@ class Graph:
     def _lent(self, chain: Chain, at: int, tool: str, reads: Reads) -> Ways:
         """Return the ways in which an agent for whom others act does not stand against a call."""
         giver = self.agents[chain[at]]
-        if giver.silent:
-            return (frozenset({f"agent {giver.name}: no grants of its own"}),)
+        nothing = (frozenset({f"agent {giver.name}: no grants of its own"}),)
         lost = [pair for pair in itertools.pairwise(chain[at:]) if pair in self.unnamed]
         ways = tuple(frozenset({f"agent {taker}: acts without naming {giver}"}) for giver, taker in lost)
-        return (*giver.granted("tools", tool, reads), *ways)
+        return (*(nothing if giver.silent else giver.granted("tools", tool, reads)), *ways)
 
 
 def _named(agent: Reach, others: Mapping[str, Reach]) -> set[str]:
