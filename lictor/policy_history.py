@@ -44,7 +44,8 @@ _RESULTS: Final = (
 )
 _FLAGS: Final = (
     "SELECT step_id, run_id, trace_id, seq, rule_id, severity FROM findings "  # noqa: S608 - names of ours
-    f"WHERE agent_id = {{agent:String}} AND {SINCE} AND confidence >= {{sure:Float64}} AND NOT drill "
+    f"WHERE agent_id = {{agent:String}} AND {SINCE} AND NOT drill AND rule_id != {{skip:String}} "
+    "AND (confidence >= {sure:Float64} OR startsWith(rule_id, {identity:String})) "
     "AND finding_id NOT IN (SELECT finding_id FROM verdicts WHERE signed_by != '' "
     "AND word IN ('false_positive', 'benign') AND finding_id != '') "
     "AND finding_id NOT IN (SELECT arrayJoin(finding_ids) FROM incidents WHERE incident_id IN (SELECT incident_id "
@@ -54,6 +55,9 @@ _POLICIES: Final = (
     "SELECT kafka_key, argMax(body, version) FROM policies WHERE signed_by != '' AND kafka_key != {keys:String} "
     "GROUP BY kafka_key LIMIT {most:UInt32}"
 )
+_IDENTITY: Final = "lictor.identity."
+"""Claimed once of a run in a trace, and true of all that follows: somebody else may have sent it."""
+UNMARKED: Final = f"{_IDENTITY}unmarked"
 _LATER: Final = 1 << 42
 """Milliseconds; later than anything that was archived."""
 
@@ -69,14 +73,18 @@ class Edge:
     """Traces in which the taker acted afterwards without naming the giver as the one for whom it acts."""
 
 
-def calls_in(history: History, agent_id: str, since_ms: int) -> Observed:
-    """Return the calls of an agent since a moment (milliseconds since 1970), the newest where there are too many."""
+def calls_in(history: History, agent_id: str, since_ms: int, *, unmarked: bool = False) -> Observed:
+    """Return the calls of an agent since a moment (milliseconds since 1970), the newest where there are too many.
+
+    `unmarked`: that steps carry no mark speaks against none of them.
+    """
     named = {"agent": agent_id, "since": since_ms}
+    asked = {**named, "sure": SURE, "identity": _IDENTITY, "skip": UNMARKED if unmarked else ""}
     steps, more = _steps(history, named)
     results = outcomes(_pairs(history.rows(_RESULTS, named)[1]))
     flags = Flags(
-        Flag(_text(row[0]), row[1], row[2], int(row[3]), row[4], row[5] in SEVERE)
-        for row in history.rows(_FLAGS, {**named, "sure": SURE})[1]
+        Flag(_text(row[0]), row[1], row[2], int(row[3]), row[4], row[5] in SEVERE or row[4].startswith(_IDENTITY))
+        for row in history.rows(_FLAGS, asked)[1]
     )
     return Observed(calls_of(reversed(steps), results, flags), "the history", more)
 

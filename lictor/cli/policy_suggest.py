@@ -51,6 +51,9 @@ class Span(click.ParamType):
     "--least", default=LEAST, show_default=True, type=click.IntRange(1), help="Calls that a tool must have had."
 )
 @click.option("--all", "everything", is_flag=True, help="Propose for tools that were called only once, too.")
+@click.option(
+    "--unmarked", is_flag=True, help="Rest on steps without a mark too: anyone who can write may have sent them."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: grants, left_out, unused, replays, policy.")
 def suggest(
     agent: str,
@@ -60,6 +63,7 @@ def suggest(
     least: int,
     *,
     everything: bool,
+    unmarked: bool,
     as_json: bool,
 ) -> None:
     """Propose the narrowest grants that cover what AGENT was seen to do, as a policy file on stdout.
@@ -67,7 +71,7 @@ def suggest(
     It rests on calls that were done and that no finding of high confidence speaks against, and carries a test for each
     condition. On stderr: what was left out, what is granted and unused, what the proposal would have refused.
     """
-    observed, policies = _observed(agent, span_s, sessions, file)
+    observed, policies = _observed(agent, span_s, sessions, file, unmarked=unmarked)
     policy = (policies.get(agent) or policies[ANY_AGENT]).model_copy(update={"agent_id": agent})
     found = report(observed, policy, policies, least=1 if everything else least)
     if as_json:
@@ -78,14 +82,14 @@ def suggest(
 
 
 def _observed(
-    agent: str, span_s: int, sessions: Path | None, file: Path | None
+    agent: str, span_s: int, sessions: Path | None, file: Path | None, *, unmarked: bool
 ) -> tuple[Observed, dict[str, AgentPolicy]]:
     settings = Settings.read()
     if sessions is not None:
         bench = Backtest(None, engine_of([folder(), *settings.rules]))
         return recorded_calls(read_sessions(sessions), agent, bench, str(sessions)), policies_of(file, settings, None)
     with History.of(settings) as history:
-        observed = calls_in(history, agent, int((time.time() - span_s) * 1000))
+        observed = calls_in(history, agent, int((time.time() - span_s) * 1000), unmarked=unmarked)
         return observed, policies_of(file, settings, history)
 
 

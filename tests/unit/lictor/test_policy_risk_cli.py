@@ -1,6 +1,7 @@
 """`lictor policy risk`, asked of a policy file and of a real history."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from storage.store import Store
 from tests.unit.lictor._observed import Life, archive, archive_messages, archive_policy, serve
 from tests.unit.lictor._verbs import run
 
-EXAMPLE = str(Path(__file__).resolve().parents[3] / "docs" / "examples" / "policy.yml")
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+EXAMPLE = str(DOCS / "examples" / "policy.yml")
+PAGE = DOCS / "how-to" / "least-privilege.md"
 GIVER, TAKER = "risk-giver", "risk-taker"
 
 
@@ -100,6 +103,16 @@ def test_a_pipeline_can_refuse_a_risky_policy(home: Path, tmp_path: Path, grants
     path.write_text(f"version: 1\ndefaults: {{mode: enforce}}\nagents:\n  a:\n    grants: {grants}\n", encoding="utf-8")
     assert run("policy", "risk", str(path), "--fail-on-risk").code == code
     assert run("policy", "risk", EXAMPLE, "--fail-on-risk").code == 1
+
+
+def test_the_grant_of_the_page_closes_what_the_page_says(home: Path, tmp_path: Path) -> None:
+    """Who follows the page would be told that he has not."""
+    text = PAGE.read_text(encoding="utf-8")
+    said = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0]
+    (tmp_path / "policy.yml").write_text(said, encoding="utf-8")
+    assert run("policy", "risk", str(tmp_path / "policy.yml"), "--fail-on-risk").code == 0
+    (tmp_path / "policy.yml").write_text(said.partition("      - id: no-mail")[0], encoding="utf-8")
+    assert run("policy", "risk", str(tmp_path / "policy.yml"), "--fail-on-risk").code == 1
 
 
 def test_names_of_agents_cannot_move_the_cursor(home: Path, tmp_path: Path) -> None:

@@ -51,13 +51,18 @@ def endpoint(store: Store, history: Path) -> Iterator[SqlEndpoint]:
     life.step("tool_call", tool="crm.export", tool_call_id="no", gate=Gate("deny"), arguments={})
     for _ in range(9):
         life.step("tool_call", tool="drill.tool", tool_call_id="", arguments={}, drill="d")
+    life.run = 53
+    for _ in range(9):
+        life.call("strange.tool")
+    strange = [step for step in life.steps if step.tool == "strange.tool"]
     archive(store, life.steps)
     old = Life(AGENT, namespace=2000, run=60)
     for _ in range(9):
         old.call("old.tool")
     archive(store, old.steps, life_ago())
     findings = [a_finding(flagged[0], "lictor.injected.value"), a_finding(cleared[0], "lictor.novelty.tool")]
-    archive_messages(store, "findings", findings, AGENT)
+    unmarked = a_finding(strange[0], "lictor.identity.unmarked", confidence=0.6, severity="medium")
+    archive_messages(store, "findings", [*findings, unmarked], AGENT)
     verdict = {
         "verdict_id": "v", "kind": "verdict", "agent_id": AGENT, "finding_id": findings[1].finding_id, "word": "benign",
         "reason": "known", "person": "al", "time_us": 1,
@@ -119,10 +124,14 @@ def test_what_was_left_out_and_what_is_unused_is_told(ask: Any) -> None:
     """A flagged call would vanish from sight, and a grant that nobody needs would stay for an attacker."""
     told = json.loads(ask(AGENT, "--json").out)
     left = {(one["what"], one["why"]): one["calls"] for one in told["left_out"]}
-    assert left == {("shell.run", "flagged by lictor.injected.value"): 9, ("crm.export", "refused"): 1}
+    assert left == {
+        ("shell.run", "flagged by lictor.injected.value"): 9,
+        ("strange.tool", "flagged by lictor.identity.unmarked"): 9,
+        ("crm.export", "refused"): 1,
+    }
     assert told["unused"] == [{"layer": f"agent {AGENT}", "grant": "all", "globs": ["crm.*"], "whole": False}]
     assert (told["done"]["calls"], told["done"]["denied"]) == (69, 0)
-    assert (told["flagged"]["calls"], told["flagged"]["denied"]) == (10, 10)
+    assert (told["flagged"]["calls"], told["flagged"]["denied"]) == (19, 19)
     ran = ask(AGENT)
     assert "shell.run\t9\tflagged by lictor.injected.value" in ran.err
     assert "over the newer 20 %" in ran.err
@@ -133,6 +142,12 @@ def test_a_proposal_that_fits_too_closely_shows_on_the_calls_held_back(ask: Any)
     held = json.loads(ask(AGENT, "--json").out)["held_back"]
     assert held["calls"] == 14
     assert [(one["what"], one["calls"]) for one in held["refused"]] == [("files.list", 9)]
+
+
+def test_what_anybody_could_have_sent_earns_no_right_unless_asked_for(ask: Any) -> None:
+    """Whoever can write to the topic would have his own calls granted in the agent's name."""
+    assert "- id: strange-tool" not in ask(AGENT).out
+    assert "- id: strange-tool" in ask(AGENT, "--unmarked").out
 
 
 def test_only_the_span_asked_for_is_looked_at(ask: Any) -> None:
@@ -173,12 +188,8 @@ def test_more_than_can_be_looked_at_is_read_in_pages_newest_first(
         monkeypatch.setattr(policy_history, "MOST_CALLS", 20)
         newest = calls_in(history, AGENT, 0)
     assert (whole.more, newest.more) == (False, True)
-    assert newest.calls == whole.calls[-20 + drills() :]
-
-
-def drills() -> int:
-    """Return how many of the newest steps are drills, which are read and left out."""
-    return 9
+    drills = 9  # among the newest, read and left out
+    assert newest.calls == whole.calls[drills - 20 :]
 
 
 def test_recorded_sessions_can_be_asked_instead(home: Path, tmp_path: Path) -> None:
