@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-MOST_TRIES: Final = 20_000
+MOST_TRIES: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -25,7 +25,8 @@ from schemas.errors import StoreUnavailable
 from schemas.inventory import EnforcementLevel
 from schemas.policy import ANY_AGENT
 
-_TITLES = {
+_TOLD: Final = 100
+_TITLES: Final = {
     "exfiltration": "reads untrusted content and sensitive data, and can send out",
     "untrusted_code": "runs code after reading untrusted content",
     "gained": "gains rights by handing work over",
@@ -117,8 +118,10 @@ def _tell(looked: _Looked) -> None:
     ]  # fmt: skip
     names = ["agent", "open risks", "wait for clearance", "enforcement", "mode", "traits within reach", "hand-overs"]
     print_table(console, names, rows)
-    for one in looked.found:
+    for one in looked.found[:_TOLD]:
         _tell_risk(looked, one)
+    if len(looked.found) > _TOLD:
+        click.echo(f"\nand {len(looked.found) - _TOLD} more: --json tells all")
     if not looked.found:
         click.echo("no dangerous combination is within reach")
     if not looked.history:

@@ -96,23 +96,36 @@ def test_a_file_alone_is_judged_by_its_grants_and_that_is_said(home: Path) -> No
     assert "not looked at: hand-overs and tools that were seen" in ran.err
 
 
-@pytest.mark.parametrize(("grants", "code"), [("[{id: a, effect: allow, tools: [get_time]}]", 0), ("[]", 0)])
-def test_a_pipeline_can_refuse_a_risky_policy(home: Path, tmp_path: Path, grants: str, code: int) -> None:
+def test_a_pipeline_can_refuse_a_risky_policy(home: Path, tmp_path: Path) -> None:
     """A combination could be merged because nobody looked, or a harmless policy be held up."""
     path = tmp_path / "policy.yml"
+    grants = "[{id: a, effect: allow, tools: [get_time]}]"
     path.write_text(f"version: 1\ndefaults: {{mode: enforce}}\nagents:\n  a:\n    grants: {grants}\n", encoding="utf-8")
-    assert run("policy", "risk", str(path), "--fail-on-risk").code == code
+    assert run("policy", "risk", str(path), "--fail-on-risk").code == 0
     assert run("policy", "risk", EXAMPLE, "--fail-on-risk").code == 1
+
+
+def test_of_very_many_risks_the_first_are_told_and_how_many_there_are(home: Path, tmp_path: Path) -> None:
+    """The ones that matter most would scroll out of sight, or the rest go unmentioned."""
+    grants = [{"id": "all", "effect": "allow", "tools": ["web.get", "shell.exec"]}]
+    agents = {f"a{at:03}": {"grants": grants} for at in range(120)}
+    said = {"version": 1, "defaults": {"mode": "enforce"}, "agents": agents}
+    (tmp_path / "policy.yml").write_text(json.dumps(said), encoding="utf-8")
+    ran = run("policy", "risk", str(tmp_path / "policy.yml"))
+    assert ran.out.count("the least that closes it") == 100
+    assert len(json.loads(run("policy", "risk", str(tmp_path / "policy.yml"), "--json").out)["risks"]) == 120
+    assert "and 20 more: --json tells all" in ran.out
 
 
 def test_the_grant_of_the_page_closes_what_the_page_says(home: Path, tmp_path: Path) -> None:
     """Who follows the page would be told that he has not."""
-    text = PAGE.read_text(encoding="utf-8")
-    said = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0]
-    (tmp_path / "policy.yml").write_text(said, encoding="utf-8")
-    assert run("policy", "risk", str(tmp_path / "policy.yml"), "--fail-on-risk").code == 0
-    (tmp_path / "policy.yml").write_text(said.partition("      - id: no-mail")[0], encoding="utf-8")
-    assert run("policy", "risk", str(tmp_path / "policy.yml"), "--fail-on-risk").code == 1
+    said = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
+    found = []
+    for text in (said.partition("      - id: no-mail")[0], said):
+        (tmp_path / "policy.yml").write_text(text, encoding="utf-8")
+        risks = json.loads(run("policy", "risk", str(tmp_path / "policy.yml"), "--json").out)["risks"]
+        found.append([(one["kind"], one["waits"]) for one in risks])
+    assert found == [[("exfiltration", True)], []]
 
 
 def test_names_of_agents_cannot_move_the_cursor(home: Path, tmp_path: Path) -> None:
