@@ -30,6 +30,10 @@ _STEPS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
 _FINE: Final = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
 _COARSE: Final = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]")
 _ID_WORDS: Final = frozenset({"id", "ids", "no", "nr", "number", "key", "uid", "pid", "ref", "timestamp", "ts"})
+_HOST_WORDS: Final = frozenset(
+    {"url", "urls", "uri", "host", "hostname", "domain", "site", "website", "server", "link"}
+)
+"""In the name of an argument: a text with a dot in it is a host's name."""
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _MOST_SEGMENTS: Final = 12
 _NOT_IN_IDS: Final = frozenset("*? /\\")
@@ -59,7 +63,7 @@ def pattern_of(name: str, values: Sequence[Any]) -> Pattern:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in flat):
         return _number(name, flat)
     if all(isinstance(value, str) for value in flat):
-        return _text(flat)
+        return _text(name, flat)
     return Pattern(None, "" if all(isinstance(value, dict) for value in flat) else "values of several kinds")
 
 
@@ -106,8 +110,7 @@ def _flag(values: Sequence[bool]) -> Pattern:
 def _number(name: str, values: Sequence[float]) -> Pattern:
     if not all(abs(value) <= MOST_NUMBER for value in values):
         return Pattern(None, "numbers without a sensible bound")
-    words = {word.lower() for word in _WORDS.findall(name.replace("_", " "))}
-    if not words.isdisjoint(_ID_WORDS):
+    if not _words(name).isdisjoint(_ID_WORDS):
         return Pattern(None, "numbers that name something")
     low, high = float(min(values)), float(max(values))
     floor = {"gt": 0.0} if low > 0 else {"gte": 0.0} if low == 0 else {"gte": -rounded_up(-low)}
@@ -115,15 +118,20 @@ def _number(name: str, values: Sequence[float]) -> Pattern:
     return Pattern(Test.model_validate({**floor, "lte": rounded_up(high)}), said)
 
 
-def _text(values: Sequence[str]) -> Pattern:
-    hosts = [host_of(value) for value in values if "://" in value or "@" in value]
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name.replace("_", " "))}
+
+
+def _text(name: str, values: Sequence[str]) -> Pattern:
+    bare = not _words(name).isdisjoint(_HOST_WORDS)
+    hosts = [host_of(value) for value in values if "://" in value or "@" in value or (bare and "." in value)]
     if len(hosts) == len(values) and None not in hosts:
         return _hosts([host for host in hosts if host is not None])
     if found := enumeration(values):
         return Pattern(found, f"{_many(len(set(values)), 'value')}, and new ones are not to be expected")
     if folders := _folders(values):
         return folders
-    if shape := _shape(set(values)):
+    if shape := _shape(set(values)) or _length(set(values)):
         return Pattern(Test(glob=(shape,)), f"{_many(len(set(values)), 'value')} of one shape")
     if len(set(values)) <= FEW and len(values) < SETTLED:
         return Pattern(None, "too few values to tell which others are meant")
@@ -170,6 +178,13 @@ def _shape(values: set[str]) -> str:
         if len({len(row) for row in rows}) == 1 and len(rows[0]) <= _MOST_SEGMENTS and (glob := _glob(rows)):
             return glob
     return ""
+
+
+def _length(values: set[str]) -> str:
+    """Return the glob of codes that are alike in nothing but their length, where there are enough of them to be sure."""
+    alike = len({len(value) for value in values}) == 1 and all(value.isascii() and value.isalnum() for value in values)
+    first = next(iter(values))
+    return "?" * len(first) if alike and len(values) > FEW and len(first) <= SHORT else ""
 
 
 def _glob(rows: Sequence[Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ class Report:
     """The policy file."""
     unused: tuple[Unused, ...]
     done: Replayed
-    """The proposal over the calls it rests on and those that were too few: what it would have refused."""
+    """The proposal over all usable calls: it refuses those of tools that had too few, and none else that it decides."""
     flagged: Replayed
     """Over calls that findings speak against, or that were refused: what it refuses is to its credit."""
     held_back: Replayed | None

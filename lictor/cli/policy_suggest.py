@@ -109,7 +109,7 @@ def _tell(found: Report) -> None:
         [one.layer, one.grant, ", ".join(one.globs), "all of it" if one.whole else "in part"] for one in found.unused
     ]
     _table(console, "granted and not used", ["layer", "grant", "unused", "how far"], idle)
-    _tell_replay("the proposal over the calls it rests on", found.done)
+    _tell_replay("the proposal over all calls that were done and that nothing speaks against", found.done)
     _tell_replay("over calls that were refused, or that findings speak against", found.flagged)
     if found.held_back is None:
         click.echo("too few calls to hold any back: whether this fits too closely cannot be told", err=True)

@@ -30,6 +30,8 @@ MANY = range(40)
         ("folder", ["inbox", "sent"] * 10, {"any_of": ("inbox", "sent")}),
         ("invoice", [f"INV-2026-{at:04}" for at in MANY], {"glob": ("INV-????-????",)}),
         ("id", [f"c{at:05}" for at in MANY], {"glob": ("c?????",)}),
+        ("booking", [f"Z{chr(65 + at % 26)}{at:02}Q{chr(90 - at % 7)}" for at in MANY] + ["A1B2C3"], {"glob": ("??????",)}),
+        ("url", ["www.example.com", "https://www.example.com/x"] * 9, {"domain": ("www.example.com",)}),
         ("dry_run", [True] * 5, {"eq": True}),
     ],
 )  # fmt: skip
