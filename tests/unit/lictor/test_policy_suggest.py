@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.policy_view import PolicyView
+from detectors.policy_view import PolicyView, facts_of
 from lictor.policy_calls import Call
 from lictor.policy_file import load_policies, words
+from lictor.policy_gate import compiled
 from lictor.policy_lint import warnings
 from lictor.policy_suggest import Proposal, suggest
 from lictor.policy_suggest_cases import cases_of
 from lictor.policy_suggest_file import text_of
 from lictor.policy_tests import run_cases, survivors
+from lictor_agent.gate import Call as Asked
 from schemas.policy import AgentPolicy, Grant, Layer, Test
 from schemas.step import Step
 from tests.unit.lictor._observed import Life, calls
@@ -192,6 +194,8 @@ def test_every_observed_done_unflagged_call_is_let_through(seen: list[tuple[str,
     proposal = suggest(calls(life), BARE, least=1)
     ours = [step for step in life.steps if not set(step.tool) & {"*", "?"}]
     assert all(judged(proposal, BARE, step) == "allow" for step in ours)
+    gate = compiled(proposal.applied_to(BARE))
+    assert all(gate.judge(Asked("tools", step.tool, facts_of(step, ()).values, {})).effect == "allow" for step in ours)
 
 
 @given(CALLS, texts(30).filter(lambda text: text.isprintable()))
