@@ -48,6 +48,8 @@ def add_verbs(app: "click.Group") -> None:
         policy,
         policy_explain,
         policy_publish,
+        policy_risk,
+        policy_suggest,
         rules,
         rules_explain,
         run,
@@ -56,6 +58,8 @@ def add_verbs(app: "click.Group") -> None:
 
     for more in (policy_explain.explain, policy_publish.publish, policy_publish.status, policy_publish.rollback):
         policy.policy.add_command(more)
+    policy.policy.add_command(policy_suggest.suggest)
+    policy.policy.add_command(policy_risk.risk)
     for more in (rules_explain.explain, rules_explain.show_coverage, rules_explain.show_fields, rules_explain.new):
         rules.rules.add_command(more)
     verbs = (
