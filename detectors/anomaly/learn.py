@@ -7,7 +7,7 @@ from typing import Final
 
 from detectors.anomaly import layout as at
 from detectors.anomaly.features import MEASURES
-from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_pace, usual_slot, usual_windows, weekend
+from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_hour, usual_pace, usual_windows, weekend
 
 _SLOWEST: Final = 0.01
 _SLOWEST_OF_GROUP: Final = 0.002
@@ -79,7 +79,6 @@ def _learn_window(state: "array[float]", window: Sequence[float], rate: float) -
 
 
 def _learn_hour(state: "array[float]", slot: int, amounts: Sequence[float], rate: float) -> None:
-    judged_by = at.HOUR_USUAL + at.SUMS * usual_slot(state, slot)
     if state[at.SLOT_NOW] != slot:
         state[at.SLOT_NOW], state[at.SLOT_COUNT] = float(slot), 0.0
     state[at.SLOT_COUNT] += 1
@@ -90,7 +89,7 @@ def _learn_hour(state: "array[float]", slot: int, amounts: Sequence[float], rate
         if amount <= 0:
             continue
         here = math.log1p(state[at.HOUR + place])
-        beyond = here - state[judged_by + place]
+        beyond = here - usual_hour(state, slot, place)
         _learn_excess(state, place, beyond, rate)
         for each in slots:
             usual = at.HOUR_USUAL + at.SUMS * each + place

@@ -24,7 +24,8 @@ from detectors.anomaly.packing import Limits, pack, unpack
 _ALARMS_PER_DAY: Final = 0.02
 _CHANNELS: Final = len(at.CHANNELS)
 _NEW_BELOW: Final = 200
-_NEW_FACTOR: Final = 1.5
+_NEW_LENIENCY: Final = 1.0
+_KNOWN_AFTER_DAYS: Final = 14
 _SETTLING_FACTOR: Final = 3.0
 _SETTLING_S: Final = 86_400
 _SETTLED_AFTER: Final = 150
@@ -229,7 +230,8 @@ class WindowModel:
             return lenient * _SETTLING_FACTOR
         if state[at.LAST_S] < state[at.SETTLED_AGAIN_S]:
             return lenient * _SETTLING_FACTOR
-        return lenient * _NEW_FACTOR if state[at.LEARNT] < _NEW_BELOW else lenient
+        known_days = state[at.TODAY] - state[at.FIRST_DAY]
+        return lenient * (1 + _NEW_LENIENCY * max(0.0, 1 - known_days / _KNOWN_AFTER_DAYS))
 
     def _repeated(self, state: "array[float]", day: int, ratio: float) -> bool:
         """Tell whether an earlier alarm stands for this one; else make this the one that stands."""
