@@ -22,7 +22,8 @@ _LEAST_DAY_SPREAD: Final = 0.15
 _PACE_OF_AT_LEAST: Final = 24
 _LEAST_PACE_SPREAD: Final = 0.04
 _MOST_OFF: Final = 8.0
-_MOST_RISEN: Final = 12.0
+_MOST_RISEN: Final = 20.0
+_RISEN_KEPT: Final = 0.9
 _FREEZE_AFTER_WINDOWS: Final = 500
 _FREEZE_AFTER_DAYS: Final = 3
 _FREEZE_DAYS_AFTER: Final = 7
@@ -143,13 +144,14 @@ def _end_day(state: "array[float]", kind: int) -> None:
         here, spread = math.log1p(state[at.DAY + place]), state[at.DAY_SPREAD + place]
         usual = usual_day(state, place, kind)
         if usual >= 0:
-            risen = state[at.DAY_RISEN + place] + here - usual - SLACK * spread
+            risen = _RISEN_KEPT * state[at.DAY_RISEN + place] + here - usual - SLACK * spread
             state[at.DAY_RISEN + place] = max(0.0, min(risen, _MOST_RISEN * spread))
         if not flagged:
             _learn_day(state, place, kind, here, rate)
     _end_pace(state, rate=0.0 if flagged else max(_DAY_RATE, 1 / (state[at.DAYS] + state[at.WEEKEND_DAYS])))
     _fade(state)
-    _learn_peaks(state)
+    if not flagged:
+        _learn_peaks(state)
     if not state[at.FROZEN_DAYS] and state[at.DAYS] >= _FREEZE_DAYS_AFTER:
         state[at.FROZEN_DAYS] = 1.0
         state[at.DAY_FROZEN : at.DAY_SPREAD] = state[at.DAY_USUAL : at.DAY_FROZEN]
@@ -166,7 +168,7 @@ def _end_pace(state: "array[float]", rate: float) -> None:
         here = state[at.PACE_SUM + place] / count
         if usual >= 0:
             here = usual + (here - usual) * count / whole
-            risen = state[at.PACE_RISEN + place] + here - usual - SLACK * spread
+            risen = _RISEN_KEPT * state[at.PACE_RISEN + place] + here - usual - SLACK * spread
             state[at.PACE_RISEN + place] = max(0.0, min(risen, _MOST_RISEN * spread))
         followed = state[at.PACE_USUAL + place]
         if followed < 0:
@@ -197,7 +199,8 @@ def _learn_day(state: "array[float]", place: int, kind: int, here: float, rate: 
 
 
 def _learn_peaks(state: "array[float]") -> None:
-    for channel in range(len(at.CHANNELS)):
+    """Follow how strange a day's strangest is, where that is not a matter of days: a ramp would raise its own measure."""
+    for channel in (at.WINDOW, at.MINUTES, at.HOUR_CHANNEL):
         usual = state[at.USUAL_PEAK + channel]
         here = min(state[at.PEAK + channel] * usual, 2 * usual)
         state[at.USUAL_PEAK + channel] = max(_LEAST_PEAK, usual + _PEAK_RATE * (here - usual))

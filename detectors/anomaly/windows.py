@@ -32,7 +32,7 @@ _SETTLED_AFTER: Final = 150
 _PEERS_LEARN_OF: Final = 8
 """One window in so many teaches the peer group."""
 _PEERS_KNOWN: Final = 200
-_FIRST: Final = (4.0, 5.0, 6.0, 20.0, 8.0, 15.0)
+_FIRST: Final = (3.5, 4.5, 4.0, 14.0, 2.5, 4.0)
 """Thresholds by channel, before enough days were counted to read them off."""
 _HOURS_KEPT: Final = 400.0
 _STRANGER: Final = 2.0
@@ -220,9 +220,8 @@ class WindowModel:
             state[at.PEAK + channel] = max(state[at.PEAK + channel], relative)
             if relative > best * self.budget.thresholds[channel]:
                 best, which = relative / self.budget.thresholds[channel], channel
-        best /= self._leniency(state)
         state[at.PEAK_RATIO] = max(state[at.PEAK_RATIO], best)
-        return best / self.budget.scale, which
+        return best / self.budget.scale / self._leniency(state), which
 
     def _leniency(self, state: "array[float]") -> float:
         lenient = math.exp(state[at.STRICTER])
