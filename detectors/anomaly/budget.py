@@ -24,8 +24,6 @@ _MOST_COUNTED: Final = 1.5
 
 _RATIO_BINS: Final = 10.0
 """Ratios are counted in hundredths."""
-_AIM: Final = 0.75
-"""What part of the budget is aimed at: what agents will do is not quite what they did."""
 _LEAST_SCALE, _MOST_SCALE = 0.7, 2.0
 
 
@@ -97,5 +95,5 @@ class Budget:
             tally.fade()
         each = alarms_per_day / 3
         self.thresholds = [tally.threshold(each, start) for tally, start in zip(self.tallies, first, strict=False)]
-        scale = self.tallies[-1].threshold(_AIM * alarms_per_day, _RATIO_BINS) / _RATIO_BINS
+        scale = self.tallies[-1].threshold(alarms_per_day, _RATIO_BINS) / _RATIO_BINS
         self.scale = min(_MOST_SCALE, max(_LEAST_SCALE, scale))

@@ -22,6 +22,7 @@ _LEAST_DAY_SPREAD: Final = 0.15
 _PACE_OF_AT_LEAST: Final = 24
 _LEAST_PACE_SPREAD: Final = 0.04
 _MOST_OFF: Final = 8.0
+_MOST_OFF_FROZEN, _FROZEN_SPREAD_RATE = 2.0, 0.03
 _MOST_RISEN: Final = 20.0
 _RISEN_KEPT: Final = 0.9
 _FREEZE_AFTER_WINDOWS: Final = 500
@@ -174,8 +175,7 @@ def _end_pace(state: "array[float]", rate: float) -> None:
         if followed < 0:
             state[at.PACE_USUAL + place] = here
         elif rate:
-            off = min(1.25 * abs(here - followed), _MOST_OFF * spread)
-            state[at.PACE_SPREAD + place] = max(_LEAST_PACE_SPREAD, spread + rate * (off - spread))
+            state[at.PACE_SPREAD + place] = max(_LEAST_PACE_SPREAD, _widened(state, spread, abs(here - followed), rate))
             state[at.PACE_USUAL + place] = followed + rate * (here - followed)
 
 
@@ -193,9 +193,16 @@ def _learn_day(state: "array[float]", place: int, kind: int, here: float, rate: 
         state[at_usual] = here
         return
     spread = state[at.DAY_SPREAD + place]
-    off = min(1.25 * abs(here - usual), _MOST_OFF * spread)
-    state[at.DAY_SPREAD + place] = max(_LEAST_DAY_SPREAD, spread + rate * (off - spread))
+    state[at.DAY_SPREAD + place] = max(_LEAST_DAY_SPREAD, _widened(state, spread, abs(here - usual), rate))
     state[at_usual] = usual + rate * (here - usual)
+
+
+def _widened(state: "array[float]", spread: float, off: float, rate: float) -> float:
+    """Return a spread that follows how far a day was off: hardly any more once it is frozen, or a ramp would widen it."""
+    most = _MOST_OFF
+    if state[at.FROZEN_DAYS]:
+        rate, most = min(rate, _FROZEN_SPREAD_RATE), _MOST_OFF_FROZEN
+    return spread + rate * (min(1.25 * off, most * spread) - spread)
 
 
 def _learn_peaks(state: "array[float]") -> None:

@@ -18,6 +18,8 @@ _AWAKE: Final = at.SUMS - 1
 _MINUTES_S: Final = 40.0
 _MOST_OF_ONE: Final = 8.0
 _PACE_FROM: Final = 24
+_PACE_BEYOND: Final = 0.1
+"""Windows beyond what nineteen of twenty stay below count for little more than that: one frantic hour is not a pace."""
 _PACE_EVERY: Final = 8
 _WEEKENDS_KNOWN: Final = 6
 _DAYS_KNOWN: Final = 5
@@ -117,8 +119,9 @@ def of_day(state: "array[float]", day: int, amounts: Sequence[float]) -> list[fl
 def of_pace(state: "array[float]", window: Sequence[float]) -> list[float] | None:
     """Return the same for the means of the day's windows, and add this one to them; None when it is too early to say."""
     state[at.PACE_COUNT] += 1
-    for place, here in enumerate(window, at.PACE_SUM):
-        state[place] += here
+    tops = at.FROZEN_TOP if state[at.FROZEN] else at.TOP
+    for place, here in enumerate(window):
+        state[at.PACE_SUM + place] += min(here, state[tops + place] + _PACE_BEYOND)
     count = state[at.PACE_COUNT]
     if count < _PACE_FROM or count % _PACE_EVERY or state[at.DAYS] + state[at.WEEKEND_DAYS] < _DAYS_KNOWN:
         return None
