@@ -20,7 +20,7 @@ from detectors.anomaly.windows import WindowModel
 SEED: Final = 20261123
 AGENTS: Final = 500
 DAYS: Final = 30
-EACH: Final = 20
+EACH: Final = 12
 """Agents with each anomaly, beside the honest ones."""
 SETTLED_DAYS: Final = 3
 """Alarms of the first days are counted apart."""

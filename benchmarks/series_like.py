@@ -205,7 +205,7 @@ def _tweets(chance: random.Random, days: Sequence[float]) -> list[float]:
     values = []
     for day in days:
         excited *= 0.9
-        if chance.random() < 0.004:
+        if chance.random() < 0.004:  # noqa: PLR2004
             excited += chance.paretovariate(1.8)
         mean = base * (0.3 + _daily(day)) * (1 + excited)
         values.append(float(max(0, round(chance.gauss(mean, math.sqrt(mean) * 1.5)))))

@@ -16,13 +16,15 @@ _SETTLED_DAYS: Final = 300
 _WELL_KNOWN_DAYS: Final = 1500
 """Before so many, half of the share is aimed at: what is read off few days is uncertain."""
 _LEAST_ABOVE: Final = 12
-_HALVED_AT: Final = 60_000.0
+_FORGETS_FROM_DAYS: Final = 2000
+_KEPT_A_DAY: Final = 0.95
+"""What is strange changes as agents become known, so days long ago count less; where few were counted, all are needed."""
 _MOST_COUNTED: Final = 1.5
 """A day far over the threshold counts as one over it: how far an attacker goes does not say what honest agents do."""
 
 _RATIO_BINS: Final = 10.0
 """Ratios are counted in hundredths."""
-_LEAST_SCALE, _MOST_SCALE = 0.7, 1.5
+_LEAST_SCALE, _MOST_SCALE = 0.7, 2.0
 
 
 class Tally:
@@ -38,10 +40,13 @@ class Tally:
         """Count an agent's day."""
         self.counts[min(BINS - 1, int(strangest / _BIN))] += 1
         self.days += 1
-        if self.days > _HALVED_AT:
-            self.days /= 2
+
+    def fade(self) -> None:
+        """Let the days counted count less, once a day."""
+        if self.days > _FORGETS_FROM_DAYS:
+            self.days *= _KEPT_A_DAY
             for place in range(BINS):
-                self.counts[place] /= 2
+                self.counts[place] *= _KEPT_A_DAY
 
     def threshold(self, share: float, first: float) -> float:
         """Return how strange a moment must be so that this share of days has one; `first` while too few were seen."""
@@ -86,6 +91,8 @@ class Budget:
         if day <= self.day:
             return
         self.day = day
+        for tally in self.tallies:
+            tally.fade()
         each = alarms_per_day / 3
         self.thresholds = [tally.threshold(each, start) for tally, start in zip(self.tallies, first, strict=False)]
         scale = self.tallies[-1].threshold(alarms_per_day, _RATIO_BINS) / _RATIO_BINS

@@ -71,7 +71,7 @@ SIZE: Final = PACE_RISEN + MEASURED
 
 _FIRST_SPREAD: Final = 0.3
 _FIRST_PACE_SPREAD: Final = 0.1
-_FIRST_RECORD: Final = 4.0
+_FIRST_RECORD: Final = 3.0
 _FIRST_PEAK: Final = 3.0
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from detectors.anomaly import layout as at
 from detectors.anomaly.features import MEASURES
-from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_pace, usual_slot, usual_windows, weekend
+from detectors.anomaly.strange import SLACK, day_of, usual_day, usual_hour, usual_pace, usual_windows, weekend
 
 _SLOWEST: Final = 0.01
 _SLOWEST_OF_GROUP: Final = 0.002
@@ -22,7 +22,9 @@ _LEAST_DAY_SPREAD: Final = 0.15
 _PACE_OF_AT_LEAST: Final = 24
 _LEAST_PACE_SPREAD: Final = 0.04
 _MOST_OFF: Final = 8.0
-_MOST_RISEN: Final = 12.0
+_MOST_OFF_FROZEN, _FROZEN_SPREAD_RATE = 2.0, 0.03
+_MOST_RISEN: Final = 20.0
+_RISEN_KEPT: Final = 0.9
 _FREEZE_AFTER_WINDOWS: Final = 500
 _FREEZE_AFTER_DAYS: Final = 3
 _FREEZE_DAYS_AFTER: Final = 7
@@ -79,7 +81,6 @@ def _learn_window(state: "array[float]", window: Sequence[float], rate: float) -
 
 
 def _learn_hour(state: "array[float]", slot: int, amounts: Sequence[float], rate: float) -> None:
-    judged_by = at.HOUR_USUAL + at.SUMS * usual_slot(state, slot)
     if state[at.SLOT_NOW] != slot:
         state[at.SLOT_NOW], state[at.SLOT_COUNT] = float(slot), 0.0
     state[at.SLOT_COUNT] += 1
@@ -90,7 +91,7 @@ def _learn_hour(state: "array[float]", slot: int, amounts: Sequence[float], rate
         if amount <= 0:
             continue
         here = math.log1p(state[at.HOUR + place])
-        beyond = here - state[judged_by + place]
+        beyond = here - usual_hour(state, slot, place)
         _learn_excess(state, place, beyond, rate)
         for each in slots:
             usual = at.HOUR_USUAL + at.SUMS * each + place
@@ -144,13 +145,14 @@ def _end_day(state: "array[float]", kind: int) -> None:
         here, spread = math.log1p(state[at.DAY + place]), state[at.DAY_SPREAD + place]
         usual = usual_day(state, place, kind)
         if usual >= 0:
-            risen = state[at.DAY_RISEN + place] + here - usual - SLACK * spread
+            risen = _RISEN_KEPT * state[at.DAY_RISEN + place] + here - usual - SLACK * spread
             state[at.DAY_RISEN + place] = max(0.0, min(risen, _MOST_RISEN * spread))
         if not flagged:
             _learn_day(state, place, kind, here, rate)
     _end_pace(state, rate=0.0 if flagged else max(_DAY_RATE, 1 / (state[at.DAYS] + state[at.WEEKEND_DAYS])))
     _fade(state)
-    _learn_peaks(state)
+    if not flagged:
+        _learn_peaks(state)
     if not state[at.FROZEN_DAYS] and state[at.DAYS] >= _FREEZE_DAYS_AFTER:
         state[at.FROZEN_DAYS] = 1.0
         state[at.DAY_FROZEN : at.DAY_SPREAD] = state[at.DAY_USUAL : at.DAY_FROZEN]
@@ -167,14 +169,13 @@ def _end_pace(state: "array[float]", rate: float) -> None:
         here = state[at.PACE_SUM + place] / count
         if usual >= 0:
             here = usual + (here - usual) * count / whole
-            risen = state[at.PACE_RISEN + place] + here - usual - SLACK * spread
+            risen = _RISEN_KEPT * state[at.PACE_RISEN + place] + here - usual - SLACK * spread
             state[at.PACE_RISEN + place] = max(0.0, min(risen, _MOST_RISEN * spread))
         followed = state[at.PACE_USUAL + place]
         if followed < 0:
             state[at.PACE_USUAL + place] = here
         elif rate:
-            off = min(1.25 * abs(here - followed), _MOST_OFF * spread)
-            state[at.PACE_SPREAD + place] = max(_LEAST_PACE_SPREAD, spread + rate * (off - spread))
+            state[at.PACE_SPREAD + place] = max(_LEAST_PACE_SPREAD, _widened(state, spread, abs(here - followed), rate))
             state[at.PACE_USUAL + place] = followed + rate * (here - followed)
 
 
@@ -192,13 +193,21 @@ def _learn_day(state: "array[float]", place: int, kind: int, here: float, rate: 
         state[at_usual] = here
         return
     spread = state[at.DAY_SPREAD + place]
-    off = min(1.25 * abs(here - usual), _MOST_OFF * spread)
-    state[at.DAY_SPREAD + place] = max(_LEAST_DAY_SPREAD, spread + rate * (off - spread))
+    state[at.DAY_SPREAD + place] = max(_LEAST_DAY_SPREAD, _widened(state, spread, abs(here - usual), rate))
     state[at_usual] = usual + rate * (here - usual)
 
 
+def _widened(state: "array[float]", spread: float, off: float, rate: float) -> float:
+    """Return a spread that follows how far a day was off: hardly any more once it is frozen, or a ramp would widen it."""
+    most = _MOST_OFF
+    if state[at.FROZEN_DAYS]:
+        rate, most = min(rate, _FROZEN_SPREAD_RATE), _MOST_OFF_FROZEN
+    return spread + rate * (min(1.25 * off, most * spread) - spread)
+
+
 def _learn_peaks(state: "array[float]") -> None:
-    for channel in range(len(at.CHANNELS)):
+    """Follow how strange a day's strangest is, where that is not a matter of days: a ramp would raise its own measure."""
+    for channel in (at.WINDOW, at.MINUTES, at.HOUR_CHANNEL):
         usual = state[at.USUAL_PEAK + channel]
         here = min(state[at.PEAK + channel] * usual, 2 * usual)
         state[at.USUAL_PEAK + channel] = max(_LEAST_PEAK, usual + _PEAK_RATE * (here - usual))

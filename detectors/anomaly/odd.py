@@ -74,7 +74,7 @@ def _of_window(state: "array[float]", window: Sequence[float], place: int) -> Fe
 
 def _of_hour(state: "array[float]", slot: int, place: int) -> Feature:
     unit = at.ADDED_UP[place].unit
-    usual = state[at.HOUR_USUAL + at.SUMS * strange.usual_slot(state, slot) + place]
+    usual = strange.usual_hour(state, slot, place)
     spread = state[at.HOUR_TOP + place]
     return Feature(
         f"{at.ADDED_UP[place].name} in the last hour",

@@ -11,13 +11,15 @@ from detectors.anomaly.features import MEASURES
 WINDOW_S: Final = 10
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600.0
-_BY_TIME_OF_DAY_AFTER_DAYS: Final = 14
-_SLOT_KNOWN: Final = 40
+_RHYTHM_AFTER_DAYS: Final = 14
+_SLOT_KNOWN: Final = 400.0
 _RECORD_IS: Final = 3.0
 _AWAKE: Final = at.SUMS - 1
 _MINUTES_S: Final = 40.0
 _MOST_OF_ONE: Final = 8.0
 _PACE_FROM: Final = 24
+_PACE_BEYOND: Final = 0.1
+"""Windows beyond what nineteen of twenty stay below count for little more than that: one frantic hour is not a pace."""
 _PACE_EVERY: Final = 8
 _WEEKENDS_KNOWN: Final = 6
 _DAYS_KNOWN: Final = 5
@@ -81,11 +83,10 @@ def lasting(state: "array[float]", found: Sequence[float]) -> float:
 
 def of_hour(state: "array[float]", slot: int, amounts: Sequence[float]) -> list[float]:
     """Return the same for the sums of the last hour that this window added to, beside what the time of day brings."""
-    base = at.HOUR_USUAL + at.SUMS * usual_slot(state, slot)
     found = [0.0] * at.SUMS
     for place, amount in enumerate(amounts):
         if amount > 0:
-            beyond = math.log1p(state[at.HOUR + place]) - state[base + place] - state[at.HOUR_TOP + place]
+            beyond = math.log1p(state[at.HOUR + place]) - usual_hour(state, slot, place) - state[at.HOUR_TOP + place]
             if beyond > 0:
                 found[place] = beyond / state[at.HOUR_EXCESS + place]
     return found
@@ -118,8 +119,9 @@ def of_day(state: "array[float]", day: int, amounts: Sequence[float]) -> list[fl
 def of_pace(state: "array[float]", window: Sequence[float]) -> list[float] | None:
     """Return the same for the means of the day's windows, and add this one to them; None when it is too early to say."""
     state[at.PACE_COUNT] += 1
-    for place, here in enumerate(window, at.PACE_SUM):
-        state[place] += here
+    tops = at.FROZEN_TOP if state[at.FROZEN] else at.TOP
+    for place, here in enumerate(window):
+        state[at.PACE_SUM + place] += min(here, state[tops + place] + _PACE_BEYOND)
     count = state[at.PACE_COUNT]
     if count < _PACE_FROM or count % _PACE_EVERY or state[at.DAYS] + state[at.WEEKEND_DAYS] < _DAYS_KNOWN:
         return None
@@ -162,14 +164,15 @@ def usual_day(state: "array[float]", place: int, kind: int) -> float:
     )
 
 
-def usual_slot(state: "array[float]", slot: int) -> int:
-    """Return by which slot an hour is judged: its own once that is known, else that of all hours."""
-    known = state[at.HOUR_SEEN + slot] >= _SLOT_KNOWN and _knows_days(state)
-    return slot if known else at.SLOTS
+def usual_hour(state: "array[float]", slot: int, place: int) -> float:
+    """Return what an hour at this time of day usually sums up to; the less that is known, the more like any hour's."""
+    seen = state[at.HOUR_SEEN + slot]
+    own, any_hour = state[at.HOUR_USUAL + at.SUMS * slot + place], state[at.HOUR_USUAL + at.SUMS * at.SLOTS + place]
+    return any_hour + (own - any_hour) * seen / (seen + _SLOT_KNOWN)
 
 
 def _knows_days(state: "array[float]") -> bool:
-    return state[at.TODAY] - state[at.FIRST_DAY] >= _BY_TIME_OF_DAY_AFTER_DAYS
+    return state[at.TODAY] - state[at.FIRST_DAY] >= _RHYTHM_AFTER_DAYS
 
 
 def amounts_of(window: Sequence[float]) -> list[float]:

@@ -7,6 +7,8 @@ from typing import Final
 
 _LEAST: Final = 50
 """So few values say nothing about what is rare."""
+_ENOUGH: Final = 3
+"""With more values as large, they are counted; with fewer, the line is followed."""
 _LEAST_TOP: Final = 8
 _LEAST_SLOPE: Final = 0.02
 
@@ -35,11 +37,12 @@ class Tail:
         least = self._order[-top]
         if strange <= least:
             return 0.0
-        rare = math.log10(count / top)
-        if least <= 0:
-            return rare if strange <= self._order[-1] else math.log10(count + 1)
+        as_large = count - bisect_left(self._order, strange)
+        counted = math.log10(count / max(as_large, 1))
+        if least <= 0 or as_large > _ENOUGH:
+            return counted
         slope = sum(math.log(value / least) for value in self._order[-top:]) / top
-        return rare + math.log10(strange / least) / max(slope, _LEAST_SLOPE)
+        return math.log10(count / top) + math.log10(strange / least) / max(slope, _LEAST_SLOPE)
 
     def learn(self, strange: float) -> None:
         """Take a value in, and the oldest out if there is no room. The value must be a finite number."""
@@ -50,16 +53,21 @@ class Tail:
 
 
 class TwoTails:
-    """Two tails of one measure: what is strangely high is not compared with what is strangely low."""
+    """Two tails of one measure: what is strangely high is not compared with what is strangely low.
 
-    __slots__ = ("_above", "_below")
+    Surprise is counted from where the tail begins, so that what comes back every day, and is rare only by the clock, adds
+    little.
+    """
+
+    __slots__ = ("_above", "_below", "_edge")
 
     def __init__(self, size: int, top_share: float) -> None:
         self._above, self._below = Tail(size, top_share), Tail(size, top_share)
+        self._edge = -math.log10(top_share)
 
     def judge(self, strange: float) -> float:
         """Return the surprise of a value, and then learn it."""
         tail = self._above if strange >= 0 else self._below
-        surprise = tail.surprise(abs(strange))
+        surprise = max(0.0, tail.surprise(abs(strange)) - self._edge)
         tail.learn(abs(strange))
         return surprise

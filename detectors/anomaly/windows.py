@@ -24,14 +24,15 @@ from detectors.anomaly.packing import Limits, pack, unpack
 _ALARMS_PER_DAY: Final = 0.02
 _CHANNELS: Final = len(at.CHANNELS)
 _NEW_BELOW: Final = 200
-_NEW_FACTOR: Final = 1.5
+_NEW_LENIENCY: Final = 1.0
+_KNOWN_AFTER_DAYS: Final = 14
 _SETTLING_FACTOR: Final = 3.0
 _SETTLING_S: Final = 86_400
 _SETTLED_AFTER: Final = 150
 _PEERS_LEARN_OF: Final = 8
 """One window in so many teaches the peer group."""
 _PEERS_KNOWN: Final = 200
-_FIRST: Final = (4.0, 5.0, 6.0, 20.0, 8.0, 15.0)
+_FIRST: Final = (3.5, 4.5, 4.0, 14.0, 2.5, 4.0)
 """Thresholds by channel, before enough days were counted to read them off."""
 _HOURS_KEPT: Final = 400.0
 _STRANGER: Final = 2.0
@@ -219,9 +220,8 @@ class WindowModel:
             state[at.PEAK + channel] = max(state[at.PEAK + channel], relative)
             if relative > best * self.budget.thresholds[channel]:
                 best, which = relative / self.budget.thresholds[channel], channel
-        best /= self._leniency(state)
         state[at.PEAK_RATIO] = max(state[at.PEAK_RATIO], best)
-        return best / self.budget.scale, which
+        return best / self.budget.scale / self._leniency(state), which
 
     def _leniency(self, state: "array[float]") -> float:
         lenient = math.exp(state[at.STRICTER])
@@ -229,7 +229,8 @@ class WindowModel:
             return lenient * _SETTLING_FACTOR
         if state[at.LAST_S] < state[at.SETTLED_AGAIN_S]:
             return lenient * _SETTLING_FACTOR
-        return lenient * _NEW_FACTOR if state[at.LEARNT] < _NEW_BELOW else lenient
+        known_days = state[at.TODAY] - state[at.FIRST_DAY]
+        return lenient * (1 + _NEW_LENIENCY * max(0.0, 1 - known_days / _KNOWN_AFTER_DAYS))
 
     def _repeated(self, state: "array[float]", day: int, ratio: float) -> bool:
         """Tell whether an earlier alarm stands for this one; else make this the one that stands."""
