@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from detectors.base import Detector
 from detectors.inspect import ALL
+from detectors.profiles import claims
 from lictor import sdk_reference, settings, workers
 from lictor.cli import add_verbs
 from lictor.cli.app import Verbs
@@ -214,6 +215,12 @@ def _detectors() -> Iterator[str]:
         yield ""
         yield from _rules(detector)
         yield from table(("", ""), _claim(detector))
+    yield "## profile"
+    yield ""
+    yield "What `profile` finds of agents as a whole, from what `detect` tells of all their steps."
+    yield ""
+    rows = [(f"`{c.rule_id}`", c.title, c.severity, ", ".join(c.tags), c.blind_spots) for c in claims.ALL]
+    yield from table(("rule", "says", "severity, mostly", "tags", "does not see"), rows)
 
 
 def detectors() -> list[type[Detector]]:

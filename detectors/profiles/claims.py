@@ -77,14 +77,6 @@ NEW_USE: Final = Claim(
     ("owasp.asi02", "owasp.asi10", "atlas.aml.t0053"),
     "What is new to an agent that has done little yet, or that uses new things all the time.",
 )
-NEW_HOUR: Final = Claim(
-    "lictor.novelty.hour",
-    "An agent works at an hour at which it never did",
-    "informational",
-    0.3,
-    ("owasp.asi10",),
-    "Agents seen for less than three days; agents that work around the clock.",
-)
 ROLL_OUT: Final = Claim(
     "lictor.novelty.rollout",
     "A new version of an agent is at work",
@@ -141,4 +133,4 @@ ODD_WINDOW: Final = Claim(
     ("owasp.asi10", "owasp.asi02"),
     "What looks like every day's work in numbers.",
 )
-ALL: Final = (NEW_USE, NEW_HOUR, ROLL_OUT, CHANGED, SHADOW, UNSEEN_PEER, SILENT_RUN, SILENT_AGENT, ODD_WINDOW)
+ALL: Final = (NEW_USE, ROLL_OUT, CHANGED, SHADOW, UNSEEN_PEER, SILENT_RUN, SILENT_AGENT, ODD_WINDOW)
