@@ -13,7 +13,7 @@ from typing import Any, Final
 from benchmarks import fleet_rivals
 from benchmarks.fleet_agents import BEGIN_S, DAY_S, ROLL_OUTS, TRADES, WINDOW_S, Agent, agent, day, roll_out, windows
 from benchmarks.fleet_figures import delays, interval
-from benchmarks.fleet_plants import PLANTS, Plant, Planted
+from benchmarks.fleet_plants import PLANTS, Plant, Planted, begins
 from benchmarks.memory import resident
 from detectors.anomaly.windows import WindowModel
 
@@ -36,6 +36,8 @@ class Member:
     rivals: fleet_rivals.Rivals
     alarms: list[tuple[int, bool]] = field(default_factory=list)
     """Days, and whether the alarm was about something planted."""
+    begins: int = 0
+    """On which day what is planted begins."""
     planted_windows: int = 0
     found_after: int | None = None
     found_on_day: int | None = None
@@ -74,7 +76,8 @@ def simulate(agents: int, each: int, days: int = DAYS) -> tuple[list[Member], Wi
 
 
 def _member(name: str, plant: Plant | None, at: int) -> Member:
-    return Member(agent(str(SEED), name, TRADES[at % len(TRADES)]), plant, fleet_rivals.Rivals(name))
+    one = agent(str(SEED), name, TRADES[at % len(TRADES)])
+    return Member(one, plant, fleet_rivals.Rivals(name), begins=begins(plant, at) if plant else 0)
 
 
 def _roll_outs(model: WindowModel, one: Agent, number: int) -> None:
@@ -85,8 +88,8 @@ def _roll_outs(model: WindowModel, one: Agent, number: int) -> None:
 
 def _day_of(member: Member, number: int) -> Planted:
     plant = member.plant
-    if plant and plant.begins <= number < plant.begins + plant.lasts:
-        yield from plant.of_day(member.one, number, number - plant.begins)
+    if plant and member.begins <= number < member.begins + plant.lasts:
+        yield from plant.of_day(member.one, number, number - member.begins)
         return
     for start, values in windows(member.one, day(member.one, number)):
         yield start, values, False
@@ -134,12 +137,12 @@ def _planted(fleet: list[Member], plant: Plant) -> Iterator[dict[str, Any]]:
         found[name] = [member.rivals.found_after(name, threshold) for member in members]
     for name, after in found.items():
         yield {"planted": plant.name, "detector": name, "agents": len(members), **delays(after)} | (
-            _last_days(members, plant) if name == "lictor" else {"day_of_find_p50": None, "day_of_find_max": None}
+            _last_days(members) if name == "lictor" else {"day_of_find_p50": None, "day_of_find_max": None}
         )
 
 
-def _last_days(members: list[Member], plant: Plant) -> dict[str, Any]:
-    days = sorted(m.found_on_day - plant.begins for m in members if m.found_on_day is not None)
+def _last_days(members: list[Member]) -> dict[str, Any]:
+    days = sorted(m.found_on_day - m.begins for m in members if m.found_on_day is not None)
     return {"day_of_find_p50": days[len(days) // 2] if days else None, "day_of_find_max": days[-1] if days else None}
 
 
