@@ -98,8 +98,9 @@ def test_one_anomaly_is_told_once(model: WindowModel) -> None:
 
 def test_what_was_judged_is_not_thereby_learnt(model: WindowModel) -> None:
     """An attack would be normal by lasting."""
+    assert model.judge("a1", "g", NOON_S, BURST)
     baseline = model.agents["a1"][at.MIDDLE : at.HOUR]
-    for number in range(200):
+    for number in range(1, 200):
         assert model.judge("a1", "g", NOON_S + 10 * number, BURST)
     assert model.agents["a1"][at.MIDDLE : at.HOUR] == baseline
 
@@ -188,16 +189,16 @@ def test_a_true_positive_unteaches(model: WindowModel) -> None:
 
 def test_a_benign_verdict_makes_it_normal(model: WindowModel) -> None:
     """A change that everybody wanted would alarm for ever."""
-    assert live(model, "a1", days("wanted", DAYS, 1, 2.5))
-    model.verdict("a1", "benign", MONDAY_S + (DAYS + 1) * DAY_S)
-    assert live(model, "a1", days("wanted/2", DAYS + 1, 4, 2.5)) == []
+    assert live(model, "a1", days("wanted", DAYS, 3, 2.5))
+    model.verdict("a1", "benign", MONDAY_S + (DAYS + 3) * DAY_S)
+    assert live(model, "a1", days("wanted/2", DAYS + 3, 4, 2.5)) == []
 
 
 def test_a_model_read_back_goes_on_to_the_bit(model: WindowModel) -> None:
     """After a restart other things would be odd than without one."""
     read = WindowModel.load(model.dump())
     assert read.dump() == model.dump()
-    later = list(days("later", DAYS, 2)) + [(NOON_S + 3 * DAY_S, BURST)]
+    later = [*days("later", DAYS, 2), (NOON_S + 3 * DAY_S, BURST)]
     assert live(read, "a1", iter(later)) == live(model, "a1", iter(later))
     assert read.dump() == model.dump()
 
@@ -207,7 +208,7 @@ def test_a_model_read_back_goes_on_to_the_bit(model: WindowModel) -> None:
 )
 def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
     """A checkpoint of another version would be misread instead of learnt anew."""
-    with pytest.raises(ValueError, match="model of windows|doubles expected"):
+    with pytest.raises(ValueError, match="model of windows"):
         WindowModel.load(data)
 
 
