@@ -1,7 +1,8 @@
 """Oddity in a month of agents: false alarms on honest ones, what is found of what was planted, and what it costs.
 
-Beside the model stand one that never alarms, one that alarms by chance, and a Gaussian over the last windows of three
-features; the thresholds of these are set in hindsight, so that they alarm as often on honest agents as the model does.
+Beside the model stand one that never alarms, one that alarms by chance, a Gaussian over the last windows of three features,
+and River's half-space trees. The thresholds of these are set in hindsight, so that they alarm as often on honest agents as the
+model does. The trees, which take many times as long, see the first honest agents only, and all others.
 """
 
 import gc
@@ -13,7 +14,8 @@ from typing import Any, Final
 from benchmarks import fleet_rivals
 from benchmarks.fleet_agents import BEGIN_S, DAY_S, ROLL_OUTS, TRADES, WINDOW_S, Agent, agent, day, roll_out, windows
 from benchmarks.fleet_figures import delays, interval
-from benchmarks.fleet_plants import PLANTS, Plant, Planted
+from benchmarks.fleet_forest import Forests, installed
+from benchmarks.fleet_plants import PLANTS, Plant, Planted, begins
 from benchmarks.memory import resident
 from detectors.anomaly.windows import WindowModel
 
@@ -24,6 +26,7 @@ EACH: Final = 12
 """Agents with each anomaly, beside the honest ones."""
 SETTLED_DAYS: Final = 3
 """Alarms of the first days are counted apart."""
+FOR_FOREST: Final = 60
 PROFILED: Final = 100_000
 
 
@@ -36,6 +39,9 @@ class Member:
     rivals: fleet_rivals.Rivals
     alarms: list[tuple[int, bool]] = field(default_factory=list)
     """Days, and whether the alarm was about something planted."""
+    for_forest: bool = False
+    begins: int = 0
+    """On which day what is planted begins."""
     planted_windows: int = 0
     found_after: int | None = None
     found_on_day: int | None = None
@@ -59,7 +65,7 @@ def run(*, quick: bool = False, **_: Any) -> dict[str, Any]:
 
 def simulate(agents: int, each: int, days: int = DAYS) -> tuple[list[Member], WindowModel, int]:
     """Return the fleet after some days, the model that watched it, and how many windows it judged."""
-    model = WindowModel()
+    model, forests = WindowModel(), Forests()
     fleet = [_member(f"honest-{at}", None, at) for at in range(agents)]
     fleet += [_member(f"{plant.name}-{at}", plant, at) for plant in PLANTS for at in range(each)]
     counted = 0
@@ -68,13 +74,15 @@ def simulate(agents: int, each: int, days: int = DAYS) -> tuple[list[Member], Wi
             _roll_outs(model, member.one, number)
             for start, values, planted in _day_of(member, number):
                 counted += 1
-                _watch(model, member, number, start, values, planted=planted)
+                _watch(model, forests, member, number, start, values, planted=planted)
             member.rivals.end_day(honest=member.plant is None and number >= SETTLED_DAYS)
     return fleet, model, counted
 
 
 def _member(name: str, plant: Plant | None, at: int) -> Member:
-    return Member(agent(str(SEED), name, TRADES[at % len(TRADES)]), plant, fleet_rivals.Rivals(name))
+    one = agent(str(SEED), name, TRADES[at % len(TRADES)])
+    first = begins(plant, at) if plant else 0
+    return Member(one, plant, fleet_rivals.Rivals(name), for_forest=bool(plant) or at < FOR_FOREST, begins=first)
 
 
 def _roll_outs(model: WindowModel, one: Agent, number: int) -> None:
@@ -85,15 +93,22 @@ def _roll_outs(model: WindowModel, one: Agent, number: int) -> None:
 
 def _day_of(member: Member, number: int) -> Planted:
     plant = member.plant
-    if plant and plant.begins <= number < plant.begins + plant.lasts:
-        yield from plant.of_day(member.one, number, number - plant.begins)
+    if plant and member.begins <= number < member.begins + plant.lasts:
+        yield from plant.of_day(member.one, number, number - member.begins)
         return
     for start, values in windows(member.one, day(member.one, number)):
         yield start, values, False
 
 
 def _watch(
-    model: WindowModel, member: Member, number: int, start: int, values: dict[str, float], *, planted: bool
+    model: WindowModel,
+    forests: Forests,
+    member: Member,
+    number: int,
+    start: int,
+    values: dict[str, float],
+    *,
+    planted: bool,
 ) -> None:
     name, group = member.one.name, member.one.trade.name
     odd = model.judge(name, group, start, values)
@@ -101,7 +116,8 @@ def _watch(
         model.learn(name, group, start, values)
     elif not odd.repeated:
         member.alarms.append((number, planted))
-    member.rivals.see(values, planted=planted)
+    forest = forests.score(model, name, group, values) if member.for_forest else 0.0
+    member.rivals.see(values, forest, planted=planted)
     if planted:
         if odd and member.found_after is None:
             member.found_after, member.found_on_day = member.planted_windows, number
@@ -130,16 +146,20 @@ def _planted(fleet: list[Member], plant: Plant) -> Iterator[dict[str, Any]]:
     allowed = sum(number >= SETTLED_DAYS for member in honest for number, _ in member.alarms)
     found = {"lictor": [member.found_after for member in members]}
     for name in fleet_rivals.NAMES:
-        threshold = fleet_rivals.threshold([member.rivals for member in honest], name, allowed)
+        if name == "half_space_trees" and not installed():
+            continue
+        judged = [member for member in honest if member.for_forest] if name == "half_space_trees" else honest
+        share = round(allowed * len(judged) / max(1, len(honest)))
+        threshold = fleet_rivals.threshold([member.rivals for member in judged], name, share)
         found[name] = [member.rivals.found_after(name, threshold) for member in members]
     for name, after in found.items():
         yield {"planted": plant.name, "detector": name, "agents": len(members), **delays(after)} | (
-            _last_days(members, plant) if name == "lictor" else {"day_of_find_p50": None, "day_of_find_max": None}
+            _last_days(members) if name == "lictor" else {"day_of_find_p50": None, "day_of_find_max": None}
         )
 
 
-def _last_days(members: list[Member], plant: Plant) -> dict[str, Any]:
-    days = sorted(m.found_on_day - plant.begins for m in members if m.found_on_day is not None)
+def _last_days(members: list[Member]) -> dict[str, Any]:
+    days = sorted(m.found_on_day - m.begins for m in members if m.found_on_day is not None)
     return {"day_of_find_p50": days[len(days) // 2] if days else None, "day_of_find_max": days[-1] if days else None}
 
 

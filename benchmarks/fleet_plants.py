@@ -14,7 +14,7 @@ GROWTH_A_DAY: Final = 1.05
 
 @dataclass(frozen=True)
 class Plant:
-    """An anomaly: on which day it begins, for how many days it lasts, and what a day of it is, given its number."""
+    """An anomaly: on which day it begins at the latest, for how many days it lasts, and what a day of it is."""
 
     name: str
     begins: int
@@ -70,6 +70,14 @@ def _drift(one: Agent, number: int, lasted: int) -> Planted:
     if lasted == 0:
         roll_out(one)
     yield from _all_day(lambda _, __: Work(calls=1.5, tokens=1.8))(one, number, lasted)
+
+
+_STAGGERED_DAYS: Final = 4
+
+
+def begins(plant: Plant, number: int) -> int:
+    """Return on which day an anomaly begins with the agent of a number: not all are attacked at once."""
+    return plant.begins - number % _STAGGERED_DAYS
 
 
 PLANTS: Final = (

@@ -1,11 +1,11 @@
-"""What the model of windows has to be better than, on the same windows: nothing, chance, and a Gaussian."""
+"""What the model of windows has to be better than, on the same windows: nothing, chance, a Gaussian, a forest."""
 
 import math
 import random
 from collections import deque
 from typing import Final
 
-NAMES: Final = ("windowed_gaussian", "random", "null")
+NAMES: Final = ("half_space_trees", "windowed_gaussian", "random", "null")
 _FEATURES: Final = ("tool_calls", "tokens", "egress_bytes")
 _WINDOWS: Final = 500
 
@@ -23,10 +23,15 @@ class Rivals:
         self._seen = 0
         self.days: dict[str, list[float]] = {name: [] for name in NAMES}
 
-    def see(self, values: dict[str, float], *, planted: bool) -> None:
-        """Judge a window, then learn it."""
+    def see(self, values: dict[str, float], forest: float, *, planted: bool) -> None:
+        """Judge a window, then learn it; the forest, which is its trade's, has judged it already."""
         far = max(one.distance(values[name]) for name, one in zip(_FEATURES, self._gaussians, strict=True))
-        for name, score in (("windowed_gaussian", far), ("random", self._chance.random()), ("null", 0.0)):
+        for name, score in (
+            ("half_space_trees", forest),
+            ("windowed_gaussian", far),
+            ("random", self._chance.random()),
+            ("null", 0.0),
+        ):
             self._today[name] = max(self._today[name], score)
             if planted:
                 self._rise(name, score)

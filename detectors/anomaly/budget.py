@@ -19,6 +19,7 @@ _LEAST_ABOVE: Final = 12
 _FORGETS_FROM_DAYS: Final = 2000
 _KEPT_A_DAY: Final = 0.95
 """What is strange changes as agents become known, so days long ago count less; where few were counted, all are needed."""
+_MOST_UP_A_DAY, _MOST_UP_AT_FIRST = 1.03, 1.15
 _MOST_COUNTED: Final = 1.5
 """A day far over the threshold counts as one over it: how far an attacker goes does not say what honest agents do."""
 
@@ -62,6 +63,11 @@ class Tally:
         mean = sum(self.counts[more] * (more - at + 0.5) * _BIN for more in range(at, BINS)) / above
         return at * _BIN + mean * max(0.0, math.log(above / self.days / share))
 
+    def moved(self, before: float, threshold: float) -> float:
+        """Return the threshold to go by: however many agents are attacked at once, it does not jump."""
+        most = _MOST_UP_A_DAY if self.days > _WELL_KNOWN_DAYS else _MOST_UP_AT_FIRST
+        return min(threshold, most * before)
+
 
 class Budget:
     """The thresholds of all channels, so that together they keep to the budget.
@@ -94,6 +100,10 @@ class Budget:
         for tally in self.tallies:
             tally.fade()
         each = alarms_per_day / 3
-        self.thresholds = [tally.threshold(each, start) for tally, start in zip(self.tallies, first, strict=False)]
-        scale = self.tallies[-1].threshold(alarms_per_day, _RATIO_BINS) / _RATIO_BINS
+        self.thresholds = [
+            tally.moved(before, tally.threshold(each, start))
+            for tally, before, start in zip(self.tallies, self.thresholds, first, strict=False)
+        ]
+        together = self.tallies[-1]
+        scale = together.moved(self.scale, together.threshold(alarms_per_day, _RATIO_BINS) / _RATIO_BINS)
         self.scale = min(_MOST_SCALE, max(_LEAST_SCALE, scale))

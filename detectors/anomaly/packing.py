@@ -71,8 +71,20 @@ def _budget(packed: _Budget) -> Budget:
     return budget
 
 
+def pack_one(state: "array[float]") -> bytes:
+    """Return one agent's numbers as bytes, their layout before them."""
+    return _LAYOUT + state.tobytes()
+
+
+def unpack_one(data: bytes) -> "array[float]":
+    """Return what was packed. Raises ValueError for bytes that are none, or of another layout."""
+    if data[: len(_LAYOUT)] != _LAYOUT:
+        raise ValueError("a model of windows of another layout: learn it anew")
+    return doubles(data[len(_LAYOUT) :], at.SIZE)
+
+
 def doubles(data: bytes, count: int) -> "array[float]":
     """Return bytes as that many doubles. Raises ValueError if they are not."""
     if len(data) != 8 * count:
-        raise ValueError(f"{count} doubles expected, {len(data)} bytes found: learn it anew")
+        raise ValueError(f"not a model of windows: {count} doubles expected, {len(data)} bytes found")
     return array("d", data)

@@ -19,7 +19,7 @@ from detectors.anomaly.budget import Budget
 from detectors.anomaly.features import MEASURES, UNBROKEN, scaled
 from detectors.anomaly.learn import close_day, learn, learn_for_peers
 from detectors.anomaly.odd import Odd, describe
-from detectors.anomaly.packing import Limits, pack, unpack
+from detectors.anomaly.packing import Limits, pack, pack_one, unpack, unpack_one
 
 _ALARMS_PER_DAY: Final = 0.02
 _CHANNELS: Final = len(at.CHANNELS)
@@ -139,6 +139,15 @@ class WindowModel:
         """Return everything kept, exact to the bit."""
         limits = Limits(self.alarms_per_day, self.most_agents, self.most_groups, self.unprofiled)
         return pack(limits, self.agents, self.groups, self.budget)
+
+    def dump_agent(self, agent: str) -> bytes | None:
+        """Return what is kept of one agent alone, exact to the bit; None for an agent without a profile."""
+        state = self.agents.get(agent)
+        return None if state is None else pack_one(state)
+
+    def load_agent(self, agent: str, data: bytes) -> None:
+        """Take over what was kept of one agent. Raises ValueError for bytes that are no such thing, or of another layout."""
+        self.agents[agent] = unpack_one(data)
 
     @classmethod
     def load(cls, data: bytes) -> "WindowModel":
