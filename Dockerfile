@@ -24,7 +24,7 @@ FROM python:3.11-slim-bookworm
 # made here: a new volume takes over their owner and mode.
 RUN groupadd --gid 10001 lictor \
     && useradd --uid 10001 --gid 10001 --home-dir /var/lib/lictor --no-create-home --shell /usr/sbin/nologin lictor \
-    && install -d -o lictor -g lictor -m 0700 /var/lib/lictor /keys /given /given/detect /given/respond /given/archive
+    && install -d -o lictor -g lictor -m 0700 /var/lib/lictor /keys /given /given/detect /given/respond /given/profile /given/archive
 COPY --from=build /opt/lictor /opt/lictor
 ENV PATH=/opt/lictor/bin:$PATH \
     LICTOR_HOME=/var/lib/lictor \

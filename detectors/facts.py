@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from detectors.policy_view import PolicyView
+from detectors.profiles.peers import Peers
 from detectors.values import Values
 from schemas.match import Match
 from schemas.policy import ANY_AGENT, AgentPolicy
@@ -56,6 +57,8 @@ class Facts:
     """Append time and trace of each absence that began to be waited for, since whoever judges last took them."""
     values: Values = field(default_factory=Values)
     """Under the key of this Lictor's own, where there is one."""
+    peers: Peers = field(default_factory=Peers)
+    """What is known of all agents, from the inventory."""
     stopped: dict[tuple[str, str], Stopped] = field(default_factory=dict)
 
     def policy_of(self, agent_id: str) -> PolicyView:

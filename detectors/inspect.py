@@ -10,7 +10,9 @@ import msgspec
 from detectors import flow
 from detectors.after_stop import AfterStop
 from detectors.base import Detector, Seen
+from detectors.bypass import Bypass
 from detectors.facts import Facts
+from detectors.first_use import FirstUse
 from detectors.grants import Grants
 from detectors.impersonation import Impersonation
 from detectors.injected import Injected
@@ -34,6 +36,8 @@ ALL: Final[tuple[Detector, ...]] = (
     StepSequence(),
     AfterStop(),
     Grants(),
+    Bypass(),
+    FirstUse(),
     Injected(),
     TaintedEgress(),
     Runaway(),

@@ -15,6 +15,7 @@ from detectors.policy_view import PolicyView
 from detectors.runaway import HOUR, hour_budgets
 from detectors.state import Memory
 from detectors.words import digest64
+from lictor.agents_replay import AgentsReplay
 from lictor.gate_replay import gated, reads_so_far
 from lictor.policy_file import Policies, load_policies
 from lictor.sessions import Session, recorded_policy
@@ -85,6 +86,7 @@ class Backtest:
         if policies is not None:
             self.facts.take_policy(policies.of(ANY_AGENT))
         self.memory = Memory(rules.bounds.traces_per_agent)
+        self.agents = AgentsReplay()
         self.offset = 0
 
     def judge(self, session: Session) -> Result:
@@ -113,6 +115,7 @@ class Backtest:
         self.offset += 1
         seen = see(step, digest64(encode_step(step)), self.offset, max(0, step.time_us), "marked", self.facts)
         findings = [*inspect(seen, self.memory, self.facts).findings, *self._over_traces()]
+        findings += self.agents.feed(seen, self.facts)
         for finding in findings:
             decision, held = self._decision(step, policy, finding)
             result.found.append(Judged(index, finding, decision, held))

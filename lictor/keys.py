@@ -17,7 +17,7 @@ from schemas.seal import Keyring, Signer, agent_key, key_id_of, public_bytes
 from streams.records import Output
 from streams.topics import Topics
 
-ROLES: Final[tuple[Role, ...]] = ("detect", "respond", "audit", "supervisor")
+ROLES: Final[tuple[Role, ...]] = ("detect", "respond", "profile", "audit", "supervisor")
 OPERATOR: Final = "operator"
 OPERATOR_MAY: Final = ("policy", "stop", "pause", "verdict", "approve")
 _NAME_MOST: Final = 200
@@ -95,6 +95,13 @@ class Keys:
     def add_person(self, name: str, may: tuple[str, ...]) -> Key:
         """Make a person's key and put it on the list."""
         return self._add(self._new_key(f"people/{name}.key", "person", name=name, may=may))
+
+    def add_roles(self) -> tuple[Role, ...]:
+        """Make the keys of roles that came after these keys were made; return which."""
+        missing = tuple(role for role in ROLES if not (self.folder / f"{role}.key").exists())
+        for role in missing:
+            self._add(self._new_key(f"{role}.key", role, name=role))
+        return missing
 
     def revoke(self, key_id: str) -> None:
         """Mark a key as revoked, in a new version of the list."""

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from detectors.base import Detector
 from detectors.inspect import ALL
+from detectors.profiles import claims
 from lictor import sdk_reference, settings, workers
 from lictor.cli import add_verbs
 from lictor.cli.app import Verbs
@@ -22,6 +23,7 @@ from schemas import export
 from schemas.seal import SIGNERS, Keyring, Signer, public_bytes
 from streams.detect import Detect
 from streams.knowledge import Knowledge
+from streams.profile import Profile
 from streams.respond import Respond
 from streams.topics import DAY_MS, Topic, Topics
 
@@ -124,7 +126,7 @@ def readers(topics: Topics) -> dict[str, list[str]]:
     """Return topic → who reads it, asked of the streams themselves."""
     private = Ed25519PrivateKey.generate()
     know, signer = Knowledge(topics, Keyring(public_bytes(private))), Signer("", private)
-    streams = (Detect(know, signer, "", 1), Respond(know, signer, ""))
+    streams = (Detect(know, signer, "", 1), Respond(know, signer, ""), Profile(know, signer, ""))
     read = {
         **{s.name: (*s.inputs, *workers.followed(s.name, topics), topics.checkpoints) for s in streams},
         "archive": topics.archived(),
@@ -213,6 +215,12 @@ def _detectors() -> Iterator[str]:
         yield ""
         yield from _rules(detector)
         yield from table(("", ""), _claim(detector))
+    yield "## profile"
+    yield ""
+    yield "What `profile` finds of agents as a whole, from what `detect` tells of all their steps."
+    yield ""
+    rows = [(f"`{c.rule_id}`", c.title, c.severity, ", ".join(c.tags), c.blind_spots) for c in claims.ALL]
+    yield from table(("rule", "says", "severity, mostly", "tags", "does not see"), rows)
 
 
 def detectors() -> list[type[Detector]]:

@@ -69,7 +69,7 @@ class Stack:
         self,
         settings: Settings,
         *,
-        roles: Sequence[str] = ("detect", "respond", "archive"),
+        roles: Sequence[str] = ("detect", "respond", "profile", "archive"),
         policies: Policies | None = None,
         say: Say = lambda _name, _what: None,
     ) -> None:
@@ -82,7 +82,7 @@ class Stack:
             (f"detect-{i + 1}" if settings.detect_workers > 1 else "detect", "detect")
             for i in range(settings.detect_workers)
         ]
-        names += [("respond", "respond"), ("archive", "archive")]
+        names += [("respond", "respond"), ("profile", "profile"), ("archive", "archive")]
         self._log_folder = settings.home / "logs"
         self.components = [
             Component(name, role, Log(self._log_folder / f"{name}.log")) for name, role in names if role in roles
@@ -122,6 +122,8 @@ class Stack:
         if not self.keys.exist():
             self.keys.make()
             self.say("keys", f"made in {self.keys.folder}")
+        elif added := self.keys.add_roles():
+            self.say("keys", f"added for {', '.join(added)}")
         if not self.settings.kafka:
             self._start_kafka()
         interrupts.run(self._prepare())

@@ -28,12 +28,13 @@ from streams.broadcast import Follower
 from streams.detect import Detect
 from streams.knowledge import Knowledge
 from streams.lane import Lane, LaneSettings
+from streams.profile import Profile
 from streams.respond import Respond
 from streams.rule_loader import RuleLoader
 from streams.stream import Stream
 from streams.topics import Topic, Topics
 
-ROLES: Final = ("detect", "respond", "archive")
+ROLES: Final = ("detect", "respond", "profile", "archive")
 STORE_TIMEOUT_S: Final = 60.0
 BACKGROUND: Final = 10
 """Niceness of the archive where it shares a machine with the parts that an agent waits for."""
@@ -49,7 +50,7 @@ def run(role: str, settings: Settings) -> None:
         handler.addFilter(Sparing())
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     spare_the_collector()
-    asyncio.run({"detect": detect, "respond": respond, "archive": archive}[role](settings))
+    asyncio.run({"detect": detect, "respond": respond, "profile": profile, "archive": archive}[role](settings))
 
 
 def spare_the_collector() -> None:
@@ -65,7 +66,11 @@ def spare_the_collector() -> None:
 def followed(role: str, topics: Topics) -> tuple[Topic, ...]:
     """Return the topics that every worker of a role reads whole, beside those it shares with the others by partition."""
     standing = (topics.policies, topics.rules, topics.containment)
-    whole = {"detect": (*standing, topics.taints, topics.receipts, topics.liveness), "respond": standing}
+    whole = {
+        "detect": (*standing, topics.taints, topics.receipts, topics.liveness, topics.inventory),
+        "respond": standing,
+        "profile": (topics.policies, topics.inventory, topics.liveness),
+    }
     return whole.get(role, (topics.policies,))
 
 
@@ -92,6 +97,14 @@ async def respond(settings: Settings) -> None:
         rules_for(know, stream.take_rules),
     ):
         await run_lane(stream, settings, follower)
+
+
+async def profile(settings: Settings) -> None:
+    """Sightings and activity → inventory, and findings about agents as a whole."""
+    keys = Keys(settings.keys_folder)
+    know = Knowledge(settings.topics, keys.keyring())
+    async with following(settings, know, followed("profile", settings.topics)) as follower:
+        await run_lane(Profile(know, keys.signer("profile"), instance()), settings, follower)
 
 
 async def archive(settings: Settings) -> None:

@@ -10,7 +10,7 @@ EnforcementLevel = Literal["none", "cooperative", "process", "mandatory"]
 
 
 class Inventory(Message):
-    """One agent as last seen. Signed by nobody: it is knowledge, not an order."""
+    """One agent as last seen. Signed by `profile`."""
 
     type: ClassVar[str] = "inventory"
 
@@ -28,3 +28,22 @@ class Inventory(Message):
     principals: tuple[str, ...] = Field(default=(), max_length=512)
     delegates_to: tuple[str, ...] = Field(default=(), max_length=256)
     called_by: tuple[str, ...] = Field(default=(), max_length=256)
+    resources: tuple[str, ...] = Field(default=(), max_length=512)
+    labels: tuple[str, ...] = Field(default=(), max_length=256)
+    prompts: tuple[str, ...] = Field(default=(), max_length=64)
+    """Digests of its system prompts, the first one first."""
+    definitions: dict[str, str] = Field(default_factory=dict, max_length=512)
+    """Declared tool → digest of its definition."""
+    servers: dict[str, str] = Field(default_factory=dict, max_length=256)
+    """MCP server → digest."""
+    grants: tuple[str, ...] = Field(default=(), max_length=512)
+    """Ids of the grants in force for it."""
+    steps: int = 0
+    calls: int = 0
+    ungated: int = 0
+    """Calls that no gate has judged."""
+    cost_usd: float = 0.0
+    tokens: int = 0
+    open_runs: tuple[str, ...] = Field(default=(), max_length=64)
+    settled: bool = False
+    """Whether it has done enough for what is new about it to be telling."""

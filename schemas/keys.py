@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.message import Frozen, Message, Micros, ShortText
 
-Role = Literal["detect", "respond", "audit", "supervisor", "person"]
+Role = Literal["detect", "respond", "profile", "audit", "supervisor", "person"]
 
 KEY_LIST: Final = "keys"
 """The key of the record on `lictor.policies` that carries the list."""

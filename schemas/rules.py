@@ -57,9 +57,11 @@ class Clocks(Frozen):
 
 
 class Bounds(Frozen):
-    """How much state one agent may hold; agents that no policy names share one pool of the same size."""
+    """How much state one agent may hold, and how often one may be alarmed of; agents that no policy names share one pool."""
 
     traces_per_agent: int = Field(default=4096, ge=1)
+    alarms_per_day: float = Field(default=0.02, gt=0, le=100)
+    """False alarms about odd behaviour that are affordable, per agent and day: thresholds follow from it."""
 
 
 class RuleBook(Message):

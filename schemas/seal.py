@@ -30,7 +30,10 @@ Headers = list[tuple[str, bytes]]
 
 # Whom each message may be signed by: role, and for a person the right that the key list must name.
 SIGNERS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    "finding": (("detect", ""), ("respond", "")),
+    "finding": (("detect", ""), ("respond", ""), ("profile", "")),
+    "sighting": (("detect", ""),),
+    "activity": (("detect", ""),),
+    "inventory": (("profile", ""),),
     "match": (("detect", ""),),
     "correlation": (("detect", ""), ("respond", "")),
     "taint": (("detect", ""),),
@@ -42,7 +45,7 @@ SIGNERS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "clearance": (("detect", ""),),
     "verdict": (("person", "verdict"),),
     "receipt": (("respond", ""), ("supervisor", "")),
-    "liveness": (("detect", ""), ("respond", ""), ("audit", "")),
+    "liveness": (("detect", ""), ("respond", ""), ("profile", ""), ("audit", "")),
     "audit_head": (("audit", ""),),
     "policy": (("person", "policy"),),
     "rules": (("person", "policy"),),

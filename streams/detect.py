@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from detectors.base import Seen
 from detectors.engine.engine import Engine
 from detectors.inspect import QUIET, Judgement, inspect, see
+from detectors.profiles.activity import Activities
 from detectors.rules import absences
 from detectors.state import Memory, decode_state, waits_of
 from detectors.unjudged import Unjudged
@@ -27,6 +28,7 @@ from schemas.finding import Finding, Identity
 from schemas.liveness import Liveness
 from schemas.rule_bundle import RuleBundle
 from schemas.seal import MARK, Marks, Signer, agent_key, header, value_key
+from schemas.sighting import Sighting
 from schemas.step import Step, content, message_key, read_step
 from streams.knowledge import Knowledge
 from streams.records import Output, Record, partition_of, refused, signed
@@ -37,6 +39,10 @@ log = logging.getLogger(__name__)
 IDLE_US: Final = 24 * 3600 * 1_000_000
 CLEARANCE_LIFE_US: Final = 60 * 1_000_000
 REFUSALS_BEFORE_FINDING: Final = 10
+TOLD_AT_ONCE: Final = 1000
+"""Agents whose activity is told in one go: each takes a signature, and nothing may hold the loop for long."""
+ACTIVITY: Final = "~activity/"
+"""Checkpoint entries of activity; no trace is called so."""
 
 
 class Detect(Stream):
@@ -53,7 +59,10 @@ class Detect(Stream):
         self.partitions = partitions
         self.memories: dict[int, Memory] = {}
         self.values = Values(value_key(knowledge.master)) if knowledge.master else Values()
+        self.activities: dict[int, Activities] = {}
         self.marks: dict[str, Marks] = {}
+        self.sightings: list[Sighting] = []
+        """Made since they were last told."""
         self.counters: Counter[str] = Counter()
         self.behind_us: dict[int, int] = {}
         self.engines: dict[int, Engine] = {}
@@ -71,8 +80,12 @@ class Detect(Stream):
         self.know.facts.values = self.values
         memory = self.memories[partition] = Memory(self.know.facts.rules.bounds.traces_per_agent)
         heap = self.deadlines[partition] = []
+        activities = self.activities[partition] = Activities(partition)
         for name, entry in entries.items():
             try:
+                if name.startswith(ACTIVITY):
+                    activities.restore(entry.state or b"")
+                    continue
                 state = decode_state(entry.state or b"")
                 memory.put(name, state)
                 heap.extend((until_us, name) for until_us in waits_of(state))
@@ -83,15 +96,23 @@ class Detect(Stream):
 
     def close(self, partition: int) -> None:
         """Give up a partition."""
-        del self.memories[partition]
+        del self.memories[partition], self.activities[partition]
         for kept in (self.behind_us, self.engines, self.rules_since, self.deadlines):
             kept.pop(partition, None)
 
     def changed(self, partition: int, *, whole: bool) -> Mapping[str, bytes | None]:
-        """Return the traces that changed, and None for those forgotten."""
-        memory = self.memories[partition]
+        """Return the traces that changed, and None for those forgotten; activity first.
+
+        What is included in a trace's entry is skipped after a restart: activity must never be behind it.
+        """
+        memory, activities = self.memories[partition], self.activities[partition]
+        entries: dict[str, bytes | None] = {ACTIVITY + name: None for name in activities.forgotten}
+        for name in activities.by_agent if whole else activities.changed:
+            entries[ACTIVITY + name] = activities.dump(name)
+        activities.changed.clear()
+        activities.forgotten.clear()
         names = memory.owner_of if whole else memory.changed
-        entries: dict[str, bytes | None] = dict.fromkeys(memory.forgotten)
+        entries.update(dict.fromkeys(memory.forgotten))
         entries.update((name, memory.packed(name)) for name in names)
         memory.changed.clear()
         memory.forgotten.clear()
@@ -116,6 +137,7 @@ class Detect(Stream):
                 log.exception("cannot judge %s[%d] offset %d", record.topic, record.partition, record.offset)
                 out.extend(self._refuse(record, BadRecord("failed", f"Lictor failed on it: {type(error).__name__}")))
         out.extend(self._matches())
+        out.extend(self._sightings())
         self.counters["steps"] += len(records)
         self.behind_us[place.partition] = max(0, int(time.time() * 1e6) - records[-1].timestamp * 1000)
         self._forget_idle(memory, records[-1].timestamp * 1000)
@@ -207,6 +229,9 @@ class Detect(Stream):
             if judgement.repeat:
                 return None  # its findings are out already, and without them a clearance would say `allow`
             found = judgement.findings
+        sighted = self.activities[partition].feed(seen)
+        if sighted:
+            self.sightings.extend(sighted)
         waits = needs_clearance(seen.step, seen.traits, seen.policy.policy)
         if not found and not waits:
             return None
@@ -244,6 +269,20 @@ class Detect(Stream):
         for taint in tainted:
             self.know.facts.take_taint(taint)
             yield signed(self.topics.taints, f"{taint.kind}:{taint.name}", taint, self.signer)
+
+    def _sightings(self) -> Iterator[Output]:
+        """Tell what agents were not yet seen to use."""
+        taken, self.sightings = self.sightings, []
+        self.counters["sightings"] += len(taken)
+        for sighting in taken:
+            yield signed(self.topics.sightings, sighting.agent_id, sighting, self.signer)
+
+    def _activity(self) -> Iterator[Output]:
+        """Tell what agents have done since it was last told."""
+        for activities in self.activities.values():
+            for told in activities.messages(TOLD_AT_ONCE):
+                self.counters["activity"] += 1
+                yield signed(self.topics.activity, told.agent_id, told, self.signer)
 
     def _clearance(self, seen: Seen, findings: Sequence[Finding]) -> Output | None:
         """Answer the waiting gate. No answer is given while `respond` is silent or the step is too old to be judged."""
@@ -288,7 +327,7 @@ class Detect(Stream):
             rules_error=self.know.bundle_error,
             time_us=int(time.time() * 1e6),
         )
-        return [signed(self.topics.liveness, f"detect/{self.instance}", word, self.signer)]
+        return [*self._activity(), signed(self.topics.liveness, f"detect/{self.instance}", word, self.signer)]
 
 
 def clearance_word(seen: Seen, findings: Sequence[Finding], know: Knowledge) -> Word:

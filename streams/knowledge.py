@@ -10,6 +10,7 @@ from typing import Final
 from detectors.facts import Facts
 from schemas.containment import Containment
 from schemas.errors import BadRecord, BadSeal
+from schemas.inventory import Inventory
 from schemas.keys import KEY_LIST
 from schemas.liveness import Liveness
 from schemas.policy import AgentPolicy
@@ -23,7 +24,7 @@ from streams.topics import Topics
 
 log = logging.getLogger("lictor.knowledge")
 
-GUARDED: Final = frozenset({"detect", "respond"})
+GUARDED: Final = frozenset({"detect", "respond", "profile"})
 """Components whose life something is decided by; the others' word is for people."""
 ALIVE_S: Final = 5.0
 """A component that has not said for this long that it is alive is not."""
@@ -44,6 +45,8 @@ class Knowledge:
     containments: dict[str, Containment] = field(default_factory=dict)
     """The newest set of each agent that ever had one."""
     counters: Counter[str] = field(default_factory=Counter)
+    detect_us: dict[str, int] = field(default_factory=dict)
+    """Each `detect` → up to which append time it has judged, as it said last."""
     _applied: dict[str, int] = field(default_factory=dict)
     bundle: RuleBundle | None = None
     """The newest rules that were published, in force or not."""
@@ -97,6 +100,7 @@ class Knowledge:
             self.topics.receipts.name: self._take_receipt,
             self.topics.taints.name: self._take_taint,
             self.topics.liveness.name: self._take_liveness,
+            self.topics.inventory.name: self._take_inventory,
         }
         taker = takers.get(record.topic)
         if taker is not None:
@@ -129,11 +133,19 @@ class Knowledge:
             raise BadRecord("wrong_key", f"the record's key is not what it taints: {key[:64]!r}")
         self.facts.take_taint(taint)
 
+    def _take_inventory(self, record: Record, key: str, value: bytes) -> None:
+        self._check(record, key, Inventory.type, value)
+        found = Inventory.read(value)
+        _must_be_keyed_by(key, found.agent_id)
+        self.facts.peers.take(found)
+
     def _take_liveness(self, record: Record, key: str, value: bytes) -> None:
         word = Liveness.read(value)
         if word.component in GUARDED:
             self._check(record, key, Liveness.type, value, role=word.component)
             self.heard[word.component] = time.monotonic()
+            if word.component == "detect":
+                self.detect_us[word.instance] = record.timestamp * 1000 - word.behind_us
 
     def _take_bundle(self, found: RuleBundle, offset: int) -> None:
         if self.bundle is not None and found.version <= self.bundle.version:

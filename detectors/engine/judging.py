@@ -90,8 +90,9 @@ def check_of(node: Node) -> Check:
 def residue(node: Node, fields: frozenset[str], values: Values) -> Node | bool:
     """Return what of a condition is left to ask where these fields are as in `values`; a bool where nothing is."""
     match node:
-        case Test(field):
-            return check_of(node)(values) if field in fields else node
+        case Test(field, op, text):
+            known = field in fields and (op != "fieldref" or text in fields)
+            return check_of(node)(values) if known else node
         case Neither(item):
             left = residue(item, fields, values)
             return not left if isinstance(left, bool) else Neither(left)

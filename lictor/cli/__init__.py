@@ -37,6 +37,7 @@ def _let(handler: "signal._HANDLER") -> bool:
 def add_verbs(app: "click.Group") -> None:
     """Add every verb, in the order in which a newcomer meets them."""
     from lictor.cli import (  # noqa: PLC0415 - imported once the command line runs, not when it is imported
+        agents,
         bench,
         demo,
         doctor,
@@ -47,6 +48,8 @@ def add_verbs(app: "click.Group") -> None:
         policy,
         policy_explain,
         policy_publish,
+        policy_risk,
+        policy_suggest,
         rules,
         rules_explain,
         run,
@@ -55,6 +58,8 @@ def add_verbs(app: "click.Group") -> None:
 
     for more in (policy_explain.explain, policy_publish.publish, policy_publish.status, policy_publish.rollback):
         policy.policy.add_command(more)
+    policy.policy.add_command(policy_suggest.suggest)
+    policy.policy.add_command(policy_risk.risk)
     for more in (rules_explain.explain, rules_explain.show_coverage, rules_explain.show_fields, rules_explain.new):
         rules.rules.add_command(more)
     verbs = (
@@ -62,7 +67,7 @@ def add_verbs(app: "click.Group") -> None:
         run.up,
         look.status,
         look.tail,
-        look.agents,
+        agents.agents,
         look.sql,
         order.kill,
         order.pause,

@@ -1,4 +1,4 @@
-"""Verbs that look: `status`, `tail`, `agents`, `sql`."""
+"""Verbs that look: `status`, `tail`, `sql`."""
 
 import asyncio
 import json
@@ -136,25 +136,6 @@ def _plain_line(settings: Settings, record: Record, ring: Keyring | None) -> str
     return f"{record.timestamp / 1000:.3f}  {record.topic} {text}"
 
 
-_AGENTS: Final = (
-    "SELECT agent_id AS agent, any(owner) AS owner, uniqExact(run_id) AS runs, countIf(not ended) AS live_runs, "
-    "sum(steps) AS steps, sum(tool_calls) AS tool_calls, argMax(mode, r.last_seen) AS mode, "
-    "max(r.last_seen) AS last_seen, any(f.findings) AS findings, any(c.orders) AS orders FROM runs AS r "
-    "LEFT JOIN (SELECT agent_id, uniqExact(finding_id) AS findings FROM findings GROUP BY agent_id) AS f USING agent_id "
-    "LEFT JOIN (SELECT agent_id, argMax(length(JSONExtractArrayRaw(orders)), epoch) AS orders FROM containment "
-    "GROUP BY agent_id) AS c USING agent_id GROUP BY agent_id ORDER BY last_seen DESC"
-)
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
-def agents(*, as_json: bool) -> None:
-    """List the agents that were seen, with owner, runs, findings, and the orders that stand against them."""
-    with History.of(Settings.read()) as history:
-        names, rows = history.rows(_AGENTS)
-    _show_rows(names, rows, as_json=as_json)
-
-
 @click.command()
 @click.argument("query", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of objects on stdout.")
@@ -168,10 +149,11 @@ def sql(query: str | None, *, as_json: bool) -> None:
         raise click.UsageError("no query: lictor sql 'SELECT count() FROM steps'")
     with History.of(Settings.read()) as history:
         names, rows = history.rows(text)
-    _show_rows(names, rows, as_json=as_json)
+    show_rows(names, rows, as_json=as_json)
 
 
-def _show_rows(names: list[str], rows: list[tuple[Any, ...]], *, as_json: bool) -> None:
+def show_rows(names: list[str], rows: list[tuple[Any, ...]], *, as_json: bool) -> None:
+    """Show rows of the history as a table, or as JSON."""
     if as_json:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_plain))
         return

@@ -25,6 +25,7 @@ from schemas.errors import BadInput, BadSettings, KeysMissing
 READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "detect": ("root.pub", "detect.key", "master.key"),
     "respond": ("root.pub", "respond.key"),
+    "profile": ("root.pub", "profile.key"),
     "archive": ("root.pub",),
 }
 """Role → the files of the keys folder that it reads. `archive` reads no private one: its process serves SQL."""

@@ -13,6 +13,7 @@ from detectors.inspect import see
 from detectors.state import decode_state, encode_state
 from detectors.words import digest64
 from schemas.finding import Finding
+from schemas.inventory import Inventory
 from schemas.policy import ANY_AGENT, Budgets
 from schemas.rules import Clocks, RuleBook
 from schemas.step import Step, encode_step
@@ -91,6 +92,9 @@ def strict_facts() -> Facts:
     nobody = a_policy(a_grant("allow"), agent_id=ANY_AGENT, registered=False)
     facts = facts_with(a_policy(*grants, budgets=budgets), nobody, rules=rules)
     facts.engine = Engine(load_rules({"rules.yml": RULES}, untested=True).rules)
+    facts.peers.take(
+        Inventory(agent_id=AGENT, first_seen_us=1, last_seen_us=2, tools=("pay",), calls=999, settled=True)
+    )
     facts.take_stop(AGENT, "run-2", "c1", NOW)
     facts.take_receipt(a_receipt("c1", run_id="run-2", last_seq={"": 3}), NOW)
     return facts

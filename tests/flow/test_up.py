@@ -109,7 +109,7 @@ def test_parts_are_revived_answer_and_are_all_gone_after_ctrl_c(tmp_path: Path) 
     """A part that stays dead is a fleet unguarded; a part that stays alive is a machine somebody has to clean up."""
     with up(tmp_path) as running:
         before = running.pids()
-        assert set(before) == {"kafka", "detect", "respond", "archive"}
+        assert set(before) == {"kafka", "detect", "respond", "profile", "archive"}
         second = lictor(tmp_path, "up")
         assert second.returncode == 3
         assert "another Lictor uses this data folder" in second.stderr

@@ -15,7 +15,7 @@ from lictor.keys import Keys
 from lictor.policy_file import Policies, load_policies
 from lictor.publish import publish_policies
 from lictor.settings import Settings
-from lictor.workers import lane_settings
+from lictor.workers import followed, lane_settings
 from lictor_agent import AgentSettings
 from schemas import ids
 from schemas.dead_letter import DeadLetter
@@ -26,8 +26,10 @@ from streams.broadcast import Follower
 from streams.detect import Detect
 from streams.knowledge import Knowledge
 from streams.lane import Lane
+from streams.profile import Profile
 from streams.records import Output, Record
 from streams.respond import Respond
+from streams.stream import Stream
 from streams.topics import Topic
 
 PARTITIONS = 4
@@ -190,13 +192,15 @@ class StreamThreads(threading.Thread):
         world, topics = self.world, self.world.topics
         master = world.keys.master() if role == "detect" else b""
         know = Knowledge(topics, world.keys.keyring(), master=master)
-        followed = [topics.policies, topics.rules, topics.containment]
-        if role == "detect":
-            followed += [topics.receipts, topics.liveness]
-        follower = Follower(world.settings.kafka, followed, know.apply, {})
+        follower = Follower(world.settings.kafka, followed(role, topics), know.apply, {})
         await follower.start(int(time.time() * 1000))
         signer = world.keys.signer(role)
-        stream = Detect(know, signer, "test", PARTITIONS) if role == "detect" else Respond(know, signer, "test")
+        made: dict[str, Callable[[], Stream]] = {
+            "detect": lambda: Detect(know, signer, "test", PARTITIONS),
+            "respond": lambda: Respond(know, signer, "test"),
+            "profile": lambda: Profile(know, signer, "test"),
+        }
+        stream = made[role]()
         return Lane(stream, lane_settings(role, world.settings, checkpoint_s=0.2)), follower
 
     def stop(self) -> None:

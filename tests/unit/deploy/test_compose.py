@@ -64,6 +64,8 @@ def parse(words: list[str]) -> list[str]:
     context = app.make_context("lictor", list(words))
     verbs = []
     while isinstance(command, click.Group):
+        if command.invoke_without_command and not [*context._protected_args, *context.args]:
+            break
         name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         assert found is not None
         verbs.append(str(name))
@@ -135,6 +137,7 @@ def test_each_role_is_given_its_keys_and_no_others() -> None:
     assert holders == ALL_KEYS
     assert keys["detect"] == {"keys-detect"}
     assert keys["respond"] == {"keys-respond"}
+    assert keys["profile"] == {"keys-profile"}
     assert keys["archive"] == {"keys-archive"}
     assert READ_BY["archive"] == ("root.pub",)
     assert keys["kafka"] == keys["clickhouse"] == set()
@@ -157,13 +160,13 @@ def test_what_a_role_is_given_is_what_it_reads(tmp_path: Path) -> None:
         assert given.root_public() == keys.root_public()
         if role != "archive":
             assert given.signer(role).key_id == keys.signer(role).key_id
-        for secret in ("people/operator", *({"detect", "respond", "audit"} - {role})):
+        for secret in ("people/operator", *({"detect", "respond", "profile", "audit"} - {role})):
             with pytest.raises(KeysMissing):
                 given.signer(secret)
         with pytest.raises(KeysMissing):
             given.signed_list(Topics())
     assert Keys(tmp_path / "detect").master() == keys.master()
-    for role in ("respond", "archive"):
+    for role in ("respond", "profile", "archive"):
         with pytest.raises(KeysMissing):
             Keys(tmp_path / role).master()
 

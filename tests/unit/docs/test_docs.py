@@ -79,6 +79,8 @@ def parse(words: list[str]) -> None:
     command: click.Command = app
     context = app.make_context("lictor", list(words))
     while isinstance(command, click.Group):
+        if command.invoke_without_command and not [*context._protected_args, *context.args]:
+            return
         name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         assert found is not None
         if rest == ["--help"]:

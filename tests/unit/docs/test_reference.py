@@ -57,9 +57,9 @@ def test_every_topic_says_who_reads_it() -> None:
     """Who changes a topic would break a reader that nobody named."""
     topics = Topics("any")
     read = reference.readers(topics)
-    assert read[topics.policies.name] == ["detect", "respond", "archive", "agents"]
+    assert read[topics.policies.name] == ["detect", "respond", "profile", "archive", "agents"]
     assert read[topics.steps.name] == ["detect", "archive"]
-    assert read[topics.checkpoints.name] == ["detect", "respond"]
+    assert read[topics.checkpoints.name] == ["detect", "respond", "profile"]
     assert {who for readers in read.values() for who in readers} == {*workers.ROLES, "agents"}
 
 

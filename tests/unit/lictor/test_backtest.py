@@ -72,7 +72,10 @@ def test_an_attack_is_found_at_the_recorded_step(tmp_path: Path) -> None:
 def test_what_is_found_at_the_start_of_a_run_counts_for_its_first_step(tmp_path: Path) -> None:
     """A finding would point at step -1, which no recording has."""
     (result,) = results(tmp_path, honest(), policy="defaults: {mode: observe}")
-    assert {found.finding.rule_id: found.step for found in result.found} == {"lictor.grants.unregistered": 0}
+    assert {found.finding.rule_id: found.step for found in result.found} == {
+        "lictor.grants.unregistered": 0,
+        "lictor.shadow.agent": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -151,7 +154,7 @@ def test_the_first_intervention_is_the_earliest_step_that_was_not_only_watched(t
     loop = [called("get_time", zone="utc"), answered("get_time", "noon")] * 12
     policy = f"defaults: {{mode: enforce}}\n{GRANTS}\nautonomy: [{{id: r, rules: [lictor.runaway.loop], action: stop}}]"
     (result,) = results(tmp_path, session("loop", said("go"), *loop), policy=policy)
-    assert [(found.step, found.decision) for found in result.found] == [(0, "observe"), (17, "stop")]
+    assert {(found.step, found.decision) for found in result.found} == {(0, "observe"), (17, "stop")}
     assert result.first_intervention == 17
 
 

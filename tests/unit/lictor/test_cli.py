@@ -219,7 +219,7 @@ def test_keys_are_made_listed_and_revoked(home: Path) -> None:
     assert (made.code, str(home / "keys" / "root.pub") in made.out) == (0, True)
     assert complaint(run("keys", "init")).startswith("lictor: keys exist already")
     entries = json.loads(run("keys", "list", "--json").out)
-    assert {entry["name"] for entry in entries} == {"detect", "respond", "audit", "supervisor", "operator"}
+    assert {entry["name"] for entry in entries} == {"detect", "respond", "profile", "audit", "supervisor", "operator"}
     revoked = run("keys", "revoke", entries[0]["key_id"])
     assert (revoked.code, "is revoked" in revoked.out, "next `lictor up`" in revoked.out) == (0, True, True)
     assert run("keys", "list").out.count("REVOKED") == 1

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from lictor.cli.look import _AGENTS
+from lictor.agents import _LIST
 from lictor.history import History
 from lictor.sql_http import SqlEndpoint
 from schemas.errors import BadInput, BadSettings, StoreUnavailable
@@ -236,7 +236,7 @@ def test_the_list_of_agents_can_be_asked_through_the_guard(endpoint: SqlEndpoint
     places = [origin("steps", offset, namespace="sql-http") for offset in range(3)]
     store.insert("steps", rows_of("steps", zip(places, stored_steps(AGENT), strict=True))[0], "sql-http")
     with History(endpoint.address) as history:
-        names, rows = history.rows(_AGENTS)
+        names, rows = history.rows(_LIST)
     agents = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
     assert (agents[AGENT]["runs"], agents[AGENT]["live_runs"]) == (1, 1)
 

@@ -148,7 +148,7 @@ def test_no_role_signs_what_is_unknown() -> None:
 def test_only_respond_orders_and_only_the_judging_parts_claim() -> None:
     """A stolen key of `detect` would order, or one of the archive or a supervisor justify an order."""
     assert SIGNERS["containment"] == (("respond", ""),)
-    assert SIGNERS["finding"] == (("detect", ""), ("respond", ""))
+    assert SIGNERS["finding"] == (("detect", ""), ("respond", ""), ("profile", ""))
     assert SIGNERS["clearance"] == SIGNERS["match"] == (("detect", ""),)
 
 

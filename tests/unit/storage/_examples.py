@@ -95,9 +95,12 @@ MESSAGES: Final[dict[str, Message]] = {
                      append_time_us=6, **FIRED),
     "correlations": Correlation(match_id="m", rule_id="r", rule_version=2, **NAMED, scope="principal", group=("a",),
                                 amount=2.5, append_time_us=6, scope_value="alice", **FIRED),
-    "sightings": Sighting(agent_id=AGENT, run_id=RUN, kind="tool", name="mail.send", step_id=STEP_ID, append_time_us=6),
+    "sightings": Sighting(agent_id=AGENT, run_id=RUN, kind="tool", name="mail.send", step_id=STEP_ID, append_time_us=6,
+                          digest="ab", version="1.2", trace_id=TRACE, seq=3, identity="forged", partition=2,
+                          uses=5),
     "activity": Activity(agent_id=AGENT, partition=3, offset=9, steps=4, by_kind={"message": 4}, input_tokens=1,
-                         output_tokens=2, cost_usd=0.5, windows=(Window(start_us=10, steps=4),)),
+                         output_tokens=2, cost_usd=0.5, windows=(Window(start_us=10, steps=4),), uses={"tool": 2},
+                         ungated=1, last_us=7, open_runs={RUN: 7}, ended_runs={"run-0": 6}),
     "incidents": Incident(
         incident_id="i", revision=2, agent_id=AGENT, run_id=RUN, trace_id=TRACE, title="t", severity="high", risk=47.5,
         status="contained", finding_ids=("f1", "f2"), findings_seen=3, verdict="benign", assignee="alice", opened_us=1,
@@ -129,6 +132,8 @@ MESSAGES: Final[dict[str, Message]] = {
     "inventory": Inventory(
         agent_id=AGENT, owner="o", registered=True, mode="enforce", enforcement="process", first_seen_us=1, last_seen_us=2,
         runs=3, versions=("1",), models=("m",), tools=("t",), principals=("p",), delegates_to=("d",), called_by=("c",),
+        resources=("db.example",), labels=("pii",), prompts=("ab",), definitions={"t": "cd"}, servers={"mcp": "ef"},
+        grants=("g",), steps=9, calls=8, ungated=7, cost_usd=1.5, tokens=6, open_runs=(RUN,), settled=True,
     ),
     "verdicts": Verdict(
         verdict_id="v", kind="answer", agent_id=AGENT, run_id=RUN, incident_id="i", finding_id="f", approval_id="a",

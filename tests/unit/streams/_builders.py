@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -172,9 +172,19 @@ def trifecta() -> list[Step]:
 
 
 def judged(stream: Stream, records: Sequence[Record]) -> list[Output]:
-    """Hand records of one partition to a stream, as its lane would; return what it publishes."""
+    """Hand records of one partition to a stream, as its lane would; return what it publishes, sightings apart."""
+    return [output for output in published(stream, records) if not output.topic.endswith(".sightings")]
+
+
+def published(stream: Stream, records: Sequence[Record]) -> list[Output]:
+    """Hand records of one partition to a stream, as its lane would; return all that it publishes."""
     place = TopicPartition(records[0].topic, records[0].partition)
     return list(asyncio.run(stream.judge(place, records)))
+
+
+def traces(entries: Iterable[str]) -> set[str]:
+    """Return the entries of a checkpoint that are traces."""
+    return {name for name in entries if not name.startswith("~")}
 
 
 def messages(outputs: Sequence[Output], topic: Topic, reader: type[M]) -> list[M]:

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from schemas import ids
+from schemas.activity import Activity
 from schemas.command import Command
 from schemas.dead_letter import DeadLetter
 from schemas.finding import Finding
@@ -30,6 +31,7 @@ from tests.unit.streams._builders import (
     restored,
     rules,
     step,
+    traces,
     trifecta,
 )
 
@@ -308,8 +310,8 @@ def test_a_trace_that_was_idle_for_a_day_is_forgotten_and_its_checkpoint_dropped
     later = "f" * 32
     at = NOW_MS + IDLE_US // 1000 + 3_600_000
     judged(stream, [world.step_record(step(1, trace_id=later), timestamp=at)])
-    assert set(entries) == {TRACE}
-    assert set(restored(stream, whole=False, before=entries)) == {later}
+    assert traces(entries) == {TRACE}
+    assert traces(restored(stream, whole=False, before=entries)) == {later}
 
 
 def test_a_checkpoint_of_another_shape_is_rebuilt_from_later_steps() -> None:
@@ -320,9 +322,9 @@ def test_a_checkpoint_of_another_shape_is_rebuilt_from_later_steps() -> None:
     entries = restored(first)
     damaged = {name: type(entry)(1, "detect", 0, 1, name, {}, b"\xc1") for name, entry in entries.items()}
     second.open(0, damaged)
-    assert second.counters["checkpoint_entries_refused"] == 1
+    assert second.counters["checkpoint_entries_refused"] == len(damaged) == 2, "the trace, and its agent's activity"
     judged(second, [world.step_record(step(2))])
-    assert set(restored(second)) == {TRACE}
+    assert traces(restored(second)) == {TRACE}
 
 
 def test_a_flood_of_traces_makes_a_finding_and_forgets_only_the_flooder() -> None:
@@ -351,7 +353,8 @@ def test_it_says_each_second_that_it_is_alive_signed_and_how_far_behind() -> Non
     world = World()
     stream = detect(world, partitions=2)
     judged(stream, [world.step_record(step(1), partition=partition_of(TRACE, 2), timestamp=NOW_MS - 5000)])
-    (output,) = stream.tick({TopicPartition("t.steps", 0): 3})
+    told, output = stream.tick({TopicPartition("t.steps", 0): 3})
+    assert (told.topic, Activity.read(told.value).steps) == ("t.activity", 1)
     signer = stream.know.keyring.check(output.topic, output.key, "liveness", output.headers, output.value or b"", 0)
     word = Liveness.read(output.value)
     assert (signer.role, word.component, word.partitions, word.lag) == ("detect", "detect", (0, 1), 3)

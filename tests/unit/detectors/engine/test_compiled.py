@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.engine.compiled import Compiled
-from detectors.engine.engine import compile_sources, read_engine
+from detectors.engine.engine import Engine, compile_sources, read_engine
+from detectors.engine.load import load_rules
 from detectors.engine.plan import About, Both, Either, Neither, Node, Rule, RuleSet
 from detectors.engine.plan import Test as Asks
 from detectors.engine.text import fold
@@ -310,3 +311,11 @@ def test_numbers_and_truth_values_are_scanned_as_tests_see_them(spelt: Any, aske
     for arguments in ({"a": spelt}, {"command": spelt}, {"x": {"content": [spelt]}}):
         step = seen("tool_call", tool="bash", arguments=arguments)
         assert ids_of(Compiled(rules, None), step) == matches(rules, step, NOTHING)
+
+
+def test_a_field_that_is_compared_with_another_is_asked_anew_on_every_step() -> None:
+    """What was true of one step of a tool would be taken to hold for all."""
+    rule = rule_of("call: {'tool|fieldref': arguments.name}\ncondition: call")
+    engine = Engine(load_rules({"r.yml": rule}, untested=True).rules)
+    named = [seen("tool_call", tool="pay", arguments={"name": name}) for name in ("other", "pay", "other")]
+    assert [len(engine.compiled.match(one, NOTHING).fired) for one in named] == [0, 1, 0]
