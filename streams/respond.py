@@ -10,7 +10,6 @@ import msgspec
 from aiokafka import TopicPartition
 
 from detectors.engine.engine import Engine
-from detectors.engine.plan import Scope
 from detectors.engine.sums import Sums, scope_values
 from detectors.runaway import HOUR, hour_budgets
 from responders import LADDER
@@ -28,6 +27,7 @@ from schemas.match import Match
 from schemas.message import Message
 from schemas.receipt import Receipt
 from schemas.rule_bundle import RuleBundle
+from schemas.rule_file import Scope
 from schemas.seal import Signer
 from schemas.verdict import Verdict
 from streams.knowledge import Knowledge

@@ -13,9 +13,10 @@ import msgspec
 from detectors.engine.compiled import Compiled
 from detectors.engine.correlate import Correlator
 from detectors.engine.load import load_rules
-from detectors.engine.plan import PLAN_FORMAT, Correlation, Rule, RuleSet, Scope, decode_rules, encode_rules
+from detectors.engine.plan import PLAN_FORMAT, Correlation, Rule, RuleSet, decode_rules, encode_rules
 from detectors.engine.sums import SCOPE_FIELDS
 from schemas.errors import BadRecord
+from schemas.rule_file import Scope
 
 NEAR: Final = frozenset({"trace"})
 """Scopes that one `detect` worker sees whole, beside those of the run in its trace."""

@@ -3,9 +3,10 @@
 from typing import Any, Final, get_args
 
 from detectors.engine.load_detection import Refusal
-from detectors.engine.plan import About, Lictor, Scope
+from detectors.engine.plan import About, Lictor
 from schemas.finding import Mode
 from schemas.message import SEVERITIES, Severity
+from schemas.rule_file import Scope
 
 KEYS: Final = frozenset(
     {"confidence", "impact", "mode", "scope", "suppress", "response", "version", "tests", "runbook", "references"}

@@ -16,7 +16,8 @@ from sigma.correlations import (
 
 from detectors.engine.firings import MOST_KEPT
 from detectors.engine.load_detection import Refusal
-from detectors.engine.plan import About, Absent, AllOf, AnyOf, Bound, Correlation, Lictor, Occurs, Of, When
+from detectors.engine.plan import About, Absent, AllOf, AnyOf, Bound, Correlation, Lictor, Occurs, When
+from schemas.rule_file import CorrelationType as Of
 
 MOST_TIMESPAN_S: Final = 30 * 86400
 MOST_RULES: Final = 16

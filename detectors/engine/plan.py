@@ -6,11 +6,11 @@ import msgspec
 
 from schemas.finding import Mode
 from schemas.message import Severity
+from schemas.rule_file import CorrelationType as Of
+from schemas.rule_file import Scope
 
 PLAN_FORMAT: Final = 1
 """A cache of another format is compiled anew, never misread."""
-
-Scope = Literal["run", "trace", "conversation", "agent", "principal", "owner", "tool", "resource", "workflow", "fleet"]
 Op = Literal[
     "eq",
     "contains",
@@ -27,16 +27,6 @@ Op = Literal[
     "null",
     "fieldref",
     "time",
-]
-Of = Literal[
-    "event_count",
-    "value_count",
-    "value_sum",
-    "value_avg",
-    "value_percentile",
-    "value_median",
-    "temporal",
-    "temporal_ordered",
 ]
 
 

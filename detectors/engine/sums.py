@@ -9,11 +9,12 @@ import msgspec
 from detectors.base import shown
 from detectors.engine.correlate import Correlator
 from detectors.engine.firings import Completed, CorrelationState, Firing
-from detectors.engine.plan import Correlation, Scope
+from detectors.engine.plan import Correlation
 from schemas import ids
 from schemas.errors import BadRecord
 from schemas.finding import Evidence, Finding, Mode
 from schemas.match import Match
+from schemas.rule_file import Scope
 
 MOST_REMEMBERED: Final = 2048
 """Matches of one key that are known by their id, so that one that comes twice counts once."""

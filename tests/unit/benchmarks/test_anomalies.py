@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks import anomalies, series_like
 from benchmarks.baselines import WindowedGaussian
 from benchmarks.nab_score import PROFILES, Scored, probation, score
+from lictor.cli.bench import bench
 from schemas.errors import BadInput
 
 STANDARD = PROFILES[0]
@@ -46,6 +48,18 @@ def test_every_detector_writes_every_series_as_nab_reads_it(tmp_path: Path) -> N
         assert [row["timestamp"] for row in rows] == [line.split(",")[0] for line in a_series()[1:]]
         assert [at for at, row in enumerate(rows) if row["label"] == "1"] == list(range(240, 253))
         assert all(0 <= float(row["anomaly_score"]) <= 1 for row in rows)
+
+
+def test_the_command_prints_the_figures(tmp_path: Path) -> None:
+    """The bench could be run from Python alone."""
+    put(tmp_path, "real/cpu.csv", a_series())
+    asked = ["anomalies", str(tmp_path), "--out", str(tmp_path / "out")]
+    as_json = CliRunner().invoke(bench, [*asked, "--json"])
+    rows = json.loads(as_json.stdout)["results"]
+    assert {(row["detector"], row["profile"]) for row in rows} == {
+        (name, profile.name) for name in anomalies.DETECTORS for profile in PROFILES
+    }
+    assert "windowed_gaussian\treward_low_FP_rate" in CliRunner().invoke(bench, asked).stdout
 
 
 @pytest.mark.parametrize(
