@@ -38,9 +38,8 @@ def main() -> None:
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=SESSION_S / 4,
     )
-    raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     events = app.topic(where["events"], value_type=bytes, value_serializer="raw", key_serializer="raw")
-    table = app.Table(TABLE, partitions=where["partitions"], **raw)
+    table = app.Table(TABLE, partitions=where["partitions"], key_type=bytes, value_type=bytes)
     handler = {"plain": Plain, "mended": Mended}[where["variant"]](app, table, where)
 
     @app.agent(events)
