@@ -5,6 +5,8 @@
 
 import argparse
 import asyncio
+import itertools
+import os
 import subprocess
 import tempfile
 import time
@@ -59,12 +61,12 @@ def run(
     return {"seed": SEED, "kills": kills, "events_per_s": rate, "results": found}
 
 
-async def measure(
-    variant: Variant, kafka: str, folder: Path, kills: int, rate: int, drained: int
-) -> dict[str, Any]:
+async def measure(variant: Variant, kafka: str, folder: Path, kills: int, rate: int, drained: int) -> dict[str, Any]:
     """Measure one variant: a drain that nobody disturbs, then the kills."""
     undisturbed = await drain(_trial(variant, kafka, folder, f"{variant.name}-drain"), drained)
-    return {"store": variant.store, "drain": undisturbed, **await endure(_trial(variant, kafka, folder, variant.name), kills, rate)}
+    endured = await endure(_trial(variant, kafka, folder, variant.name), kills, rate)
+    print(variant.name, undisturbed, endured, flush=True)
+    return {"store": variant.store, "drain": undisturbed, **endured}
 
 
 def _trial(variant: Variant, kafka: str, folder: Path, name: str) -> Trial:
@@ -81,12 +83,22 @@ async def drain(trial: Trial, count: int) -> dict[str, Any]:
     process, heard = trial.start(0)
     try:
         await _drained(process, heard)
-        await trial.await_quiet()
+        kept_at = await trial.await_quiet()
         difference = compare(await trial.wanted(), await trial.found())
     finally:
         trial.stop()
-    rate = round(count / heard.drained["took_s"]) if heard.drained else None
-    return {"events": count, "events_per_s": rate, **told(difference)}
+    return {"events": count, **rates(heard, kept_at), **told(difference)}
+
+
+def rates(heard: Heard, kept_at: float) -> dict[str, int | None]:
+    """Return events a second: handled in memory, and until their state was acknowledged by the broker."""
+    said = heard.drained
+    if said is None:
+        return {"handled_per_s": None, "kept_per_s": None}
+    return {
+        "handled_per_s": round(said["drained"] / said["took_s"]),
+        "kept_per_s": round(said["drained"] / (kept_at - said["began"])),
+    }
 
 
 async def _drained(process: subprocess.Popen[bytes], heard: Heard) -> None:
@@ -118,6 +130,7 @@ async def endure(trial: Trial, kills: int, rate: int) -> dict[str, Any]:
     return {
         "events": len(load.sent),
         "took_s": round(time.monotonic() - began),
+        "load_average": round(os.getloadavg()[1], 1),
         **told(difference),
         "kills_with_missing": len(kills_of(difference.missing, load, done)),
         "kills_with_doubled": len(kills_of(difference.doubled, load, done)),
@@ -141,7 +154,7 @@ def told(difference: Difference) -> dict[str, Any]:
 def kills_of(events: Sequence[tuple[str, int]], load: Load, done: Sequence[Kill]) -> set[int]:
     """Return the kills that events are nearest to, in the order in which events were published."""
     place = {event: at for at, event in enumerate(load.sent)}
-    ends = [(one.at_event + other.at_event) // 2 for one, other in zip(done, done[1:], strict=False)]
+    ends = [(one.at_event + other.at_event) // 2 for one, other in itertools.pairwise(done)]
     return {bisect_left(ends, place[event]) for event in events}
 
 
@@ -149,7 +162,9 @@ def takeovers(done: Sequence[Kill]) -> dict[str, Any]:
     """Return how long takeovers took, in seconds: revived at once, and by the other worker."""
     return {
         "takeover_s": {
-            name: report.percentiles([k.takeover_s for k in done if k.takeover_s is not None and k.revived_at_once == at_once])
+            name: report.percentiles(
+                [k.takeover_s for k in done if k.takeover_s is not None and k.revived_at_once == at_once]
+            )
             for name, at_once in (("revived_at_once", True), ("revived_after", False))
         },
         "takeovers_not_seen": sum(one.takeover_s is None for one in done),
@@ -175,8 +190,6 @@ def main() -> None:
     )
     if not given.try_out:
         print(report.keep("faust_profile", figures))
-    for name, each in figures["results"].items():
-        print(name, each)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,10 +17,12 @@ from benchmarks.profile_words import Heard
 from lictor import topic_io
 from schemas.errors import LictorError
 from streams.records import Output, partition_of
+from streams.sender import Sender
 
 AGENTS: Final = 1000
 TURN_S: Final = 0.05
 PATIENCE_S: Final = 60.0
+SETTLE_PATIENCE_S: Final = 20.0
 LAG_S: Final = 1.0
 """Workers count as settled once no partition is further behind than what comes in so long."""
 MOMENT_S: Final = 2.0
@@ -59,7 +61,7 @@ class Load:
             while len(self.sent) < count:
                 await self._send(out, [next(made) for _ in range(min(2000, count - len(self.sent)))])
 
-    def _events(self) -> Any:
+    def _events(self) -> Iterator[Event]:
         chance = random.Random(self.seed)
         numbers: Counter[str] = Counter()
         while True:
@@ -67,7 +69,7 @@ class Load:
             yield Event(agent_id, numbers[agent_id], chance.randrange(1, 1000))
             numbers[agent_id] += 1
 
-    async def _send(self, out: Any, events: list[Event]) -> None:
+    async def _send(self, out: Sender, events: list[Event]) -> None:
         topic = self.trial.events.name
         await out.send([Output(topic, event.agent_id, msgspec.json.encode(event)) for event in events])
         for event in events:
@@ -168,7 +170,7 @@ async def _kill_one(fleet: Fleet, worker: int, *, revived_at_once: bool) -> Kill
         one.takeover_s = round(max((t for t in _handled_since(fleet, lost, at).values() if t), default=at) - at, 2)
     if not revived_at_once:
         fleet.start(worker)
-    one.settled = await _patiently(fleet, fleet.settled)
+    one.settled = await _patiently(fleet, fleet.settled, SETTLE_PATIENCE_S)
     return one
 
 
@@ -183,8 +185,8 @@ def _handled_since(fleet: Fleet, partitions: list[int], at: float) -> Mapping[in
     return found
 
 
-async def _patiently(fleet: Fleet, holds: Any) -> bool:
-    ends = time.monotonic() + PATIENCE_S
+async def _patiently(fleet: Fleet, holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
+    ends = time.monotonic() + patience_s
     while time.monotonic() < ends:
         fleet.listen()
         if holds():

@@ -20,6 +20,7 @@ from benchmarks.profile_words import Heard
 from lictor import topic_io
 from lictor.admin import connect
 from lictor.processes import die_with_parent
+from schemas.checkpoint import Checkpoint, read_checkpoint
 from streams import checkpoints
 from streams.records import Record
 from streams.topics import Topic
@@ -122,15 +123,16 @@ class Trial:
                 process.kill()
                 process.wait()
 
-    async def await_quiet(self) -> None:
-        """Return once the state topic has not grown for a while."""
+    async def await_quiet(self) -> float:
+        """Return once the state topic has not grown for a while; say when it last did, by the monotonic clock."""
         known: Any = None
         since = time.monotonic()
         while time.monotonic() - since < QUIET_S:
             ends = await topic_io.end_offsets(self.kafka, [self.state], {})
             if ends != known:
                 known, since = ends, time.monotonic()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
+        return since
 
     async def wanted(self) -> dict[str, Totals]:
         """Return the totals by the input itself: each record of the topic once."""
@@ -160,9 +162,9 @@ def _from_changelog(records: Sequence[Record]) -> dict[str, Totals]:
 def _from_checkpoints(records: Sequence[Record]) -> dict[str, Totals]:
     found: dict[str, Totals] = {}
     for partition in range(PARTITIONS):
-        latest = {}
+        latest: dict[str, Checkpoint] = {}
         for record in records:
-            entry = checkpoints.read_checkpoint(record.value)
+            entry = read_checkpoint(record.value)
             if record.partition == partition:
                 key = (record.key or b"").decode()
                 latest.pop(key, None)

@@ -21,18 +21,20 @@ class Teller:
         self._counters = counters
         self._due: dict[int, float] = {}
         self._began = 0.0
+        self._first = 0
         self.handled = 0
 
     def tell(self, partition: int, offset: int, count: int = 1) -> None:
         """Count `count` events handled, the last of them at `offset`."""
         now = time.monotonic()
-        self._began = self._began or now
         before, self.handled = self.handled, self.handled + count
+        if not before:
+            self._began, self._first = now, count  # the first batch has taken its time before
         if now >= self._due.get(partition, 0.0):
             self._due[partition] = now + BETWEEN_S
             self._say(at=now, partition=partition, offset=offset, counters=dict(self._counters()))
         if before < self._enough <= self.handled:
-            self._say(drained=self.handled, took_s=now - self._began)
+            self._say(drained=self.handled - self._first, began=self._began, took_s=now - self._began)
 
     def _say(self, **words: Any) -> None:
         os.write(self._file, json.dumps(words).encode() + b"\n")
