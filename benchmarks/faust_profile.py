@@ -25,7 +25,7 @@ from schemas.errors import LictorError
 
 SEED: Final = 20261123
 KILLS: Final = 30
-RATE: Final = 800
+RATE: Final = 400
 DRAINED: Final = 50_000
 DRAIN_PATIENCE_S: Final = 180.0
 VARIANTS: Final = {
