@@ -63,13 +63,14 @@ def run(
 
 async def measure(variant: Variant, kafka: str, folder: Path, kills: int, rate: int, drained: int) -> dict[str, Any]:
     """Measure one variant: a drain that nobody disturbs, then the kills."""
-    undisturbed = await drain(_trial(variant, kafka, folder, f"{variant.name}-drain"), drained)
-    endured = await endure(_trial(variant, kafka, folder, variant.name), kills, rate)
+    undisturbed = await drain(trial_of(variant, kafka, folder, f"{variant.name}-drain"), drained)
+    endured = await endure(trial_of(variant, kafka, folder, variant.name), kills, rate)
     print(variant.name, undisturbed, endured, flush=True)
     return {"store": variant.store, "drain": undisturbed, **endured}
 
 
-def _trial(variant: Variant, kafka: str, folder: Path, name: str) -> Trial:
+def trial_of(variant: Variant, kafka: str, folder: Path, name: str) -> Trial:
+    """Return a trial in a folder and under a name of its own."""
     where = folder / name
     where.mkdir()
     return Trial(variant, kafka, where, name)
