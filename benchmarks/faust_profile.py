@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=RATE)
     parser.add_argument("--drained", type=int, default=DRAINED)
     parser.add_argument("--variant", action="append", choices=list(VARIANTS))
+    parser.add_argument("--name", default="faust_profile", help="of the file in benchmarks/results/")
     parser.add_argument("--folder", type=Path, help="keep broker, stores and logs here")
     parser.add_argument("--try-out", action="store_true", help="do not keep the result")
     given = parser.parse_args()
@@ -190,7 +191,7 @@ def main() -> None:
         keep_in=given.folder,
     )
     if not given.try_out:
-        print(report.keep("faust_profile", figures))
+        print(report.keep(given.name, figures))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ class Mended(Plain):
             if message.generation_id != self.app.consumer_generation_id:
                 return False
             for record in records:
-                self._include(record)
+                self.counters["fetched_anew"] += self._include(record)
                 self._move(record.partition, record.offset + 1)
             self.counters["fetched"] += len(records)
         return True
@@ -116,13 +116,15 @@ class Mended(Plain):
         if offset % MARK_EVERY == 0:
             self.table[b"@%d" % partition] = b"%d" % offset
 
-    def _include(self, record: Any) -> None:
+    def _include(self, record: Any) -> bool:
+        """Add an event, unless it is included; tell whether it was added."""
         totals = read_totals(self.table.get(record.key))
         if record.offset < totals.next:
             self.counters["left_out"] += 1
-            return
+            return False
         totals.include(read_event(record.value), record.offset)
         self.table[record.key] = totals.encode()
+        return True
 
 
 class Missed:
