@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from benchmarks import report
 from benchmarks.profile_kills import Fleet, Kill, Load, kill_often
 from benchmarks.profile_totals import Difference, compare
-from benchmarks.profile_trial import Trial, Variant
+from benchmarks.profile_trial import PARTITIONS, Trial, Variant
 from benchmarks.profile_words import Heard
 from lictor.kafka import EmbeddedKafka
 from schemas.errors import LictorError
@@ -28,6 +30,9 @@ KILLS: Final = 30
 RATE: Final = 400
 DRAINED: Final = 50_000
 DRAIN_PATIENCE_S: Final = 180.0
+JUMP_EVENTS: Final = 2000
+JUMP: Final = 100
+"""Offsets of each partition that are left out on purpose."""
 VARIANTS: Final = {
     "faust": Variant("faust", "plain", "rocksdb://?driver=rocksdict"),
     "faust_mended": Variant("faust_mended", "mended", "rocksdb://?driver=rocksdict"),
@@ -65,8 +70,9 @@ async def measure(variant: Variant, kafka: str, folder: Path, kills: int, rate: 
     """Measure one variant: a drain that nobody disturbs, then the kills."""
     undisturbed = await drain(trial_of(variant, kafka, folder, f"{variant.name}-drain"), drained)
     endured = await endure(trial_of(variant, kafka, folder, variant.name), kills, rate)
-    print(variant.name, undisturbed, endured, flush=True)
-    return {"store": variant.store, "drain": undisturbed, **endured}
+    jumped = await jump(trial_of(variant, kafka, folder, f"{variant.name}-jump"), JUMP_EVENTS, JUMP)
+    print(variant.name, undisturbed, jumped, endured, flush=True)
+    return {"store": variant.store, "drain": undisturbed, "planted_jump": jumped, **endured}
 
 
 def trial_of(variant: Variant, kafka: str, folder: Path, name: str) -> Trial:
@@ -109,6 +115,25 @@ async def _drained(process: subprocess.Popen[bytes], heard: Heard) -> None:
             raise LictorError(f"a worker ended by itself, see its log beside {heard.path}")
         await asyncio.sleep(0.1)
         heard.listen()
+
+
+async def jump(trial: Trial, count: int, first: int) -> dict[str, Any]:
+    """Have one worker go on from offset `first` of each partition though it has handled none below: a planted loss."""
+    await trial.prepare()
+    await Load(trial, SEED, 0).fill(count)
+    async with AIOKafkaConsumer(bootstrap_servers=trial.kafka, group_id=trial.name, enable_auto_commit=False) as group:
+        places = [TopicPartition(trial.events.name, partition) for partition in range(PARTITIONS)]
+        group.assign(places)
+        await group.commit(dict.fromkeys(places, first))
+    trial.enough = count - first * PARTITIONS
+    process, heard = trial.start(0)
+    try:
+        await _drained(process, heard)
+        await trial.await_quiet()
+        difference = compare(await trial.wanted(), await trial.found())
+    finally:
+        trial.stop()
+    return {"events": count, "left_out_by_the_group": first * PARTITIONS, **told(difference)}
 
 
 async def endure(trial: Trial, kills: int, rate: int) -> dict[str, Any]:
@@ -183,6 +208,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep broker, stores and logs here")
     parser.add_argument("--try-out", action="store_true", help="do not keep the result")
     given = parser.parse_args()
+    at = report.commit()  # a run takes long: the code that was measured is the one at its beginning
     figures = run(
         kills=given.kills,
         rate=given.rate,
@@ -191,7 +217,7 @@ def main() -> None:
         keep_in=given.folder,
     )
     if not given.try_out:
-        print(report.keep(given.name, figures))
+        print(report.keep(given.name, {"commit": at, **figures}))
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Kill:
     at_event: int
     """How many events had been published."""
     takeover_s: float | None = None
-    """From the kill until each partition of the dead was handled again; None: not in time."""
+    """From the kill until each partition of the dead was handled again; None: not in time, or it had none."""
     settled: bool = False
 
 
@@ -166,7 +166,7 @@ async def _kill_one(fleet: Fleet, worker: int, *, revived_at_once: bool) -> Kill
     one = Kill(worker, revived_at_once, len(fleet.load.sent))
     if revived_at_once:
         fleet.start(worker)
-    if await _patiently(fleet, lambda: None not in _handled_since(fleet, lost, at).values()):
+    if lost and await _patiently(fleet, lambda: None not in _handled_since(fleet, lost, at).values()):
         one.takeover_s = round(max((t for t in _handled_since(fleet, lost, at).values() if t), default=at) - at, 2)
     if not revived_at_once:
         fleet.start(worker)
